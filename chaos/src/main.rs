@@ -1,0 +1,3 @@
+//! rynxs-chaos breaks a real cluster and judges it with the oracles of the simulator.
+
+fn main() {}

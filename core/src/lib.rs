@@ -1,0 +1,11 @@
+//! rynxs decides: records, chain, reducer, decisions, election and fencing as pure functions.
+//!
+//! Nothing here reads a clock, does I/O, spawns, draws randomness or looks at the environment:
+//! time and random bytes are arguments. `docs/ARCHITECTURE.md` has the map of rooms.
+
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod names;
+pub mod resource;
+pub mod time;

@@ -1,0 +1,3 @@
+//! rynxs connects: adapters to the real world, command line, telemetry, demo.
+
+fn main() {}

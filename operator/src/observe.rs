@@ -1,0 +1,153 @@
+//! What the operator says of itself, for metrics and probes.
+//!
+//! An observer is not a way out: nothing comes back from it and no decision reads it. All values
+//! come from closed enums, so label sets are bounded.
+
+use std::time::Duration;
+
+use rynxs_core::ids::{Epoch, Seq};
+
+/// One thing worth counting.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// An event was acknowledged by the log; the name is the event's `type`.
+    EventAppended(&'static str),
+    /// One pass over one subject ended.
+    Reconciled {
+        /// Kind of the subject.
+        resource: Resource,
+        /// From the first pending action to the last acknowledged outcome.
+        took: Duration,
+        /// Whether it ended without an error.
+        ok: bool,
+    },
+    /// This replica leads, or does no longer.
+    Leading(bool),
+    /// Leadership was gained or lost.
+    LeaderTransition,
+    /// An attempt to acquire, renew or release the Lease failed.
+    ElectionFailure(ElectionFailure),
+    /// The log was read and reduced at a takeover.
+    Replayed {
+        /// How long it took.
+        took: Duration,
+        /// Records read.
+        records: u64,
+        /// Events reduced.
+        events: u64,
+    },
+    /// An append's answer left open whether it was applied.
+    AppendUnknown,
+    /// A PUT of a record was not answered by 200.
+    PutError(PutError),
+    /// A write was refused because a newer decision or epoch exists.
+    StaleWriteRefused(RefusedBy),
+    /// A term ended while a write was under way; its outcome is not recorded.
+    TermLostAcrossWrite,
+    /// Length of a queue changed.
+    QueueDepth(Queue, usize),
+    /// A bounded queue was full and something was dropped or delayed.
+    QueueFull(Queue),
+    /// The log's last acknowledged record.
+    LogHead {
+        /// Its position.
+        seq: Seq,
+        /// The epoch it belongs to.
+        epoch: Epoch,
+    },
+    /// A request to the API server was answered, or not.
+    KubernetesRequest {
+        /// Verb as RBAC names it.
+        verb: &'static str,
+        /// Plural resource name, with subresource.
+        resource: &'static str,
+        /// Status code, 0 if there was no answer.
+        code: u16,
+    },
+    /// The replica can serve: it watches the Lease, or leads and has caught up.
+    Ready(bool),
+    /// The election loop went round: the liveness probe wants to see this regularly.
+    ElectionAlive,
+    /// A checkpoint was written.
+    CheckpointCreated(Duration),
+    /// A checkpoint did not verify.
+    CheckpointVerifyFailed,
+}
+
+/// Kinds of subjects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Resource {
+    Agent,
+    Session,
+    Unwanted,
+}
+
+/// Why an attempt at the Lease failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ElectionFailure {
+    Conflict,
+    NotFound,
+    Forbidden,
+    Throttled,
+    ServerError,
+    Timeout,
+    Connection,
+    Undecodable,
+    DeadlineExceeded,
+    ClockJump,
+}
+
+/// What a PUT that was not answered by 200 was answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum PutError {
+    PreconditionFailed,
+    Conflict,
+    Throttled,
+    ServerError,
+    Timeout,
+    Connection,
+    AccessDenied,
+    NoSuchBucket,
+    Rejected,
+}
+
+/// Who refused a stale write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum RefusedBy {
+    /// The log: 412.
+    Log,
+    /// The API server's optimistic concurrency: 409.
+    ResourceVersion,
+    /// An admission policy: 403 or 422.
+    Policy,
+    /// The replica's own guard, before anything was sent.
+    Guard,
+}
+
+/// Bounded queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Queue {
+    Journal,
+    Reconcile,
+    Watch,
+    KubernetesEvents,
+}
+
+/// Receives signals; must return at once.
+pub trait Observer: Send + Sync {
+    /// Takes note of one signal.
+    fn signal(&self, signal: Signal);
+}
+
+/// Takes no note of anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn signal(&self, _: Signal) {}
+}
