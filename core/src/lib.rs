@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, does I/O, spawns, draws randomness or looks at the environment:
 //! time and random bytes are arguments. `docs/ARCHITECTURE.md` has the map of rooms.
 
+pub mod config;
 pub mod error;
 pub mod event;
 pub mod ids;
