@@ -1,0 +1,1 @@
+//! The CEL dialect of Kubernetes on top of the `cel` crate.
