@@ -12,11 +12,7 @@ const ROOMS: [(&str, &str, &[&str]); 9] = [
     ("rynxs-apiserver", "sim/apiserver", &[]),
     ("rynxs-s3", "sim/s3", &[]),
     ("rynxs-judge", "sim/judge", &["rynxs-core"]),
-    (
-        "rynxs",
-        "operator/rynxs",
-        &["rynxs-core", "rynxs-operator", "rynxs-apiserver", "rynxs-s3"],
-    ),
+    ("rynxs", "operator/rynxs", &["rynxs-core", "rynxs-operator", "rynxs-apiserver", "rynxs-s3"]),
     (
         "rynxs-sim",
         "sim",

@@ -108,7 +108,9 @@ fn racing_futures_is_biased() {
     let allowed = ["select_biased!", "biased;"];
     let mut found = Vec::new();
     for file in rust_files() {
-        if !file.starts_with("core/") && !file.starts_with("operator/src") && !file.starts_with("sim/")
+        if !file.starts_with("core/")
+            && !file.starts_with("operator/src")
+            && !file.starts_with("sim/")
         {
             continue;
         }
