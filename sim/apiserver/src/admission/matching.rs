@@ -34,7 +34,10 @@ impl Match {
     /// Reads the fields of a `MatchResources`; without rules it covers every resource.
     pub(super) fn compile(spec: &Value) -> Self {
         let rules = |field: &str| {
-            spec[field].as_array().map(|l| l.iter().map(Rule::compile).collect()).unwrap_or_default()
+            spec[field]
+                .as_array()
+                .map(|l| l.iter().map(Rule::compile).collect())
+                .unwrap_or_default()
         };
         Self {
             include: rules("resourceRules"),

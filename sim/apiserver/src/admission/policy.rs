@@ -116,7 +116,8 @@ impl Rules {
         let mut validations = Vec::new();
         for (i, item) in listed.iter().enumerate() {
             let field = format!("spec.validations[{i}]");
-            let expression = compiler.expression(&item["expression"], &format!("{field}.expression"));
+            let expression =
+                compiler.expression(&item["expression"], &format!("{field}.expression"));
             let message_expression = match &item["messageExpression"] {
                 Value::String(text) if !text.trim().is_empty() => compiler
                     .expression(&item["messageExpression"], &format!("{field}.messageExpression")),

@@ -20,17 +20,62 @@ static PATTERNS: LazyLock<Mutex<BTreeMap<String, Arc<Regex>>>> = LazyLock::new(M
 /// Every function that an expression may name; operators are told by their first character.
 const FUNCTIONS: &[&str] = &[
     // CEL
-    "bool", "bytes", "contains", "double", "dyn", "endsWith", "int", "matches", "size",
-    "startsWith", "string", "type", "uint",
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "dyn",
+    "endsWith",
+    "int",
+    "matches",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
     // optional values
-    "hasValue", "none", "of", "ofNonZeroValue", "or", "orValue", "value",
+    "hasValue",
+    "none",
+    "of",
+    "ofNonZeroValue",
+    "or",
+    "orValue",
+    "value",
     // strings
-    "charAt", "format", "indexOf", "join", "lastIndexOf", "lowerAscii", "quote", "replace",
-    "reverse", "split", "substring", "trim", "upperAscii",
+    "charAt",
+    "format",
+    "indexOf",
+    "join",
+    "lastIndexOf",
+    "lowerAscii",
+    "quote",
+    "replace",
+    "reverse",
+    "split",
+    "substring",
+    "trim",
+    "upperAscii",
     // Kubernetes
-    "add", "asApproximateFloat", "asInteger", "compareTo", "containsIP", "family", "find",
-    "findAll", "isCIDR", "isGreaterThan", "isIP", "isInteger", "isLessThan", "isQuantity",
-    "quantity", "sign", "sub", "cidr", "ip", "prefixLength",
+    "add",
+    "asApproximateFloat",
+    "asInteger",
+    "compareTo",
+    "containsIP",
+    "family",
+    "find",
+    "findAll",
+    "isCIDR",
+    "isGreaterThan",
+    "isIP",
+    "isInteger",
+    "isLessThan",
+    "isQuantity",
+    "quantity",
+    "sign",
+    "sub",
+    "cidr",
+    "ip",
+    "prefixLength",
     COMPILED_MATCHES,
 ];
 
@@ -68,17 +113,11 @@ fn pattern(function: &str, text: &str) -> Result<Arc<Regex>, ExecutionError> {
     Ok(compiled)
 }
 
-fn matches_compiled(
-    this: &CelString<'_>,
-    text: &CelString<'_>,
-) -> Result<CelBool, ExecutionError> {
+fn matches_compiled(this: &CelString<'_>, text: &CelString<'_>) -> Result<CelBool, ExecutionError> {
     Ok(CelBool::from(pattern("matches", text.inner())?.is_match(this.inner())))
 }
 
-fn find(
-    this: &CelString<'_>,
-    text: &CelString<'_>,
-) -> Result<CelString<'static>, ExecutionError> {
+fn find(this: &CelString<'_>, text: &CelString<'_>) -> Result<CelString<'static>, ExecutionError> {
     let found = pattern("find", text.inner())?;
     let found = found.find(this.inner()).map_or("", |m| m.as_str());
     Ok(CelString::from(found.to_owned()))
@@ -140,8 +179,24 @@ fn unescape(field: &str) -> String {
 
 /// Words that CEL reserves: a property of such a name is written `__name__`.
 const RESERVED: &[&str] = &[
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function",
-    "if", "import", "let", "loop", "package", "namespace", "return",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
 ];
 
 /// The first function, by name, that nobody declares.

@@ -69,7 +69,7 @@ impl Expression {
 
 /// Variables that expressions are evaluated against; values are borrowed, not copied.
 pub(crate) struct Scope<'v> {
-    context: Context<'static, 'v>,
+    context: Context<'v, 'v>,
 }
 
 impl<'v> Scope<'v> {
@@ -154,7 +154,10 @@ mod tests {
         let object = json!({"metadata": {"annotations": {"rynxs.universe.ai/stamp": "8"}}});
         let stamp = "object.metadata.annotations['rynxs.universe.ai/stamp']";
         assert_eq!(eval(&format!("{stamp} == '8'"), &object), Ok(true));
-        assert_eq!(eval("'rynxs.universe.ai/stamp' in object.metadata.annotations", &object), Ok(true));
+        assert_eq!(
+            eval("'rynxs.universe.ai/stamp' in object.metadata.annotations", &object),
+            Ok(true)
+        );
         assert_eq!(eval(&format!("int({stamp}) >= int('10')"), &object), Ok(false));
         assert_eq!(eval("has(object.metadata.labels)", &object), Ok(false));
     }

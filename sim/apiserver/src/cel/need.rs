@@ -167,7 +167,8 @@ mod tests {
     #[test]
     fn a_chain_of_selections_needs_its_end_and_an_identifier_alone_needs_all() {
         let expression =
-            Expression::compile("has(object.metadata.labels) && object.spec['x'] == other").unwrap();
+            Expression::compile("has(object.metadata.labels) && object.spec['x'] == other")
+                .unwrap();
         let object = expression.needs().get("object").unwrap();
         assert!(!object.is_whole());
         assert!(object.field("metadata").unwrap().field("labels").unwrap().is_whole());

@@ -39,9 +39,7 @@ fn whole(json: &Value) -> Box<dyn Val + '_> {
             }
         }
         Value::String(text) => Box::new(CelString::from(text.as_str())),
-        Value::Array(items) => {
-            Box::new(CelList::from(items.iter().map(whole).collect::<Vec<_>>()))
-        }
+        Value::Array(items) => Box::new(CelList::from(items.iter().map(whole).collect::<Vec<_>>())),
         Value::Object(fields) => {
             let entries: HashMap<CelMapKey<'_>, Box<dyn Val + '_>> =
                 fields.iter().map(|(k, v)| (CelMapKey::from(k.as_str()), whole(v))).collect();
