@@ -161,7 +161,6 @@ fn rewrite_entry(entry: &mut EntryExpr, change: &mut dyn FnMut(&mut Expr)) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::cel::Expression;
 
     #[test]
