@@ -112,8 +112,11 @@ impl ApiError {
 
     /// 404 of a named object.
     pub(crate) fn not_found(info: &ResourceInfo, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} \"{name}\" not found", info.qualified()))
-            .about(&info.group, &info.plural, name)
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", info.qualified())).about(
+            &info.group,
+            &info.plural,
+            name,
+        )
     }
 
     /// 404 of a path that nothing serves.
@@ -161,11 +164,17 @@ impl ApiError {
 
     /// 422 of an object or an options kind.
     pub(crate) fn invalid_kind(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
-        let qualified =
-            if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let texts: Vec<String> = causes.iter().map(|c| {
-            if c.field.is_empty() { c.message.clone() } else { format!("{}: {}", c.field, c.message) }
-        }).collect();
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let texts: Vec<String> = causes
+            .iter()
+            .map(|c| {
+                if c.field.is_empty() {
+                    c.message.clone()
+                } else {
+                    format!("{}: {}", c.field, c.message)
+                }
+            })
+            .collect();
         let list = match texts.as_slice() {
             [] => String::new(),
             [one] => format!(": {one}"),
@@ -264,9 +273,8 @@ pub(crate) fn json_response(code: u16, value: &Value) -> Response<Bytes> {
 pub(crate) fn bytes_response(code: u16, bytes: Bytes) -> Response<Bytes> {
     let mut response = Response::new(bytes);
     *response.status_mut() = StatusCode::from_u16(code).expect("codes are constants of this crate");
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
 }
