@@ -14,4 +14,5 @@ pub mod ids;
 pub mod names;
 pub mod record;
 pub mod resource;
+pub mod takeover;
 pub mod time;
