@@ -4,11 +4,12 @@
 //! time and random bytes are arguments. `docs/ARCHITECTURE.md` has the map of rooms.
 
 pub mod append;
-pub mod config;
 pub mod batch;
 pub mod chain;
+pub mod config;
 pub mod error;
 pub mod event;
+pub mod genesis;
 pub mod ids;
 pub mod names;
 pub mod record;
