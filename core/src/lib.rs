@@ -4,9 +4,13 @@
 //! time and random bytes are arguments. `docs/ARCHITECTURE.md` has the map of rooms.
 
 pub mod append;
+pub mod config;
+pub mod batch;
+pub mod chain;
 pub mod error;
 pub mod event;
 pub mod ids;
 pub mod names;
+pub mod record;
 pub mod resource;
 pub mod time;
