@@ -56,6 +56,8 @@ pub(crate) struct ApiError {
     pub(crate) details: Option<Value>,
     /// Seconds for the `Retry-After` header.
     pub(crate) retry_after_s: Option<u32>,
+    /// A token to go on with, on an expired list.
+    pub(crate) continue_token: Option<String>,
 }
 
 impl ApiError {
@@ -67,6 +69,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             retry_after_s: None,
+            continue_token: None,
         }
     }
 
@@ -112,8 +115,11 @@ impl ApiError {
 
     /// 404 of a named object.
     pub(crate) fn not_found(info: &ResourceInfo, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} \"{name}\" not found", info.qualified()))
-            .about(&info.group, &info.plural, name)
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", info.qualified())).about(
+            &info.group,
+            &info.plural,
+            name,
+        )
     }
 
     /// 404 of a path that nothing serves.
@@ -161,11 +167,17 @@ impl ApiError {
 
     /// 422 of an object or an options kind.
     pub(crate) fn invalid_kind(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
-        let qualified =
-            if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let texts: Vec<String> = causes.iter().map(|c| {
-            if c.field.is_empty() { c.message.clone() } else { format!("{}: {}", c.field, c.message) }
-        }).collect();
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let texts: Vec<String> = causes
+            .iter()
+            .map(|c| {
+                if c.field.is_empty() {
+                    c.message.clone()
+                } else {
+                    format!("{}: {}", c.field, c.message)
+                }
+            })
+            .collect();
         let list = match texts.as_slice() {
             [] => String::new(),
             [one] => format!(": {one}"),
@@ -238,6 +250,9 @@ impl ApiError {
         if let Some(details) = &self.details {
             status["details"] = details.clone();
         }
+        if let Some(token) = &self.continue_token {
+            status["metadata"]["continue"] = json!(token);
+        }
         if let Some(seconds) = self.retry_after_s {
             status["details"]["retryAfterSeconds"] = json!(seconds);
         }
@@ -264,9 +279,8 @@ pub(crate) fn json_response(code: u16, value: &Value) -> Response<Bytes> {
 pub(crate) fn bytes_response(code: u16, bytes: Bytes) -> Response<Bytes> {
     let mut response = Response::new(bytes);
     *response.status_mut() = StatusCode::from_u16(code).expect("codes are constants of this crate");
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
 }

@@ -10,7 +10,9 @@ use super::{Shape, list_map, metadata, string_map, structure};
 /// The shape of a built-in kind.
 pub(crate) fn of(kind: &str) -> Shape {
     let (spec, status) = match kind {
-        "ConfigMap" | "Secret" => return flat([("data", string_map()), ("binaryData", string_map())]),
+        "ConfigMap" | "Secret" => {
+            return flat([("data", string_map()), ("binaryData", string_map())]);
+        }
         "ServiceAccount" => {
             return flat([
                 ("secrets", list_map(&["name"], Shape::Atomic)),
@@ -133,10 +135,8 @@ fn resources() -> Shape {
 
 fn volume() -> Shape {
     let secret_ref = || structure([("secretRef", Shape::Atomic)]);
-    let csi = structure([
-        ("nodePublishSecretRef", Shape::Atomic),
-        ("volumeAttributes", string_map()),
-    ]);
+    let csi =
+        structure([("nodePublishSecretRef", Shape::Atomic), ("volumeAttributes", string_map())]);
     let claim = structure([("metadata", metadata()), ("spec", claim_spec())]);
     structure([
         ("csi", csi),

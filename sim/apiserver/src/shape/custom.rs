@@ -39,9 +39,7 @@ fn convert_object(schema: &Value) -> Shape {
         return Shape::Struct(fields);
     }
     match schema.get("additionalProperties") {
-        Some(Value::Object(item)) => {
-            Shape::Map(Arc::new(convert(&Value::Object(item.clone()))))
-        }
+        Some(Value::Object(item)) => Shape::Map(Arc::new(convert(&Value::Object(item.clone())))),
         _ => Shape::Deduced,
     }
 }
