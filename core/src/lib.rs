@@ -5,9 +5,12 @@
 
 pub mod append;
 pub mod config;
+pub mod batch;
+pub mod chain;
 pub mod error;
 pub mod event;
 pub mod ids;
 pub mod names;
+pub mod record;
 pub mod resource;
 pub mod time;
