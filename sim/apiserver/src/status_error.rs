@@ -56,6 +56,8 @@ pub(crate) struct ApiError {
     pub(crate) details: Option<Value>,
     /// Seconds for the `Retry-After` header.
     pub(crate) retry_after_s: Option<u32>,
+    /// A token to go on with, on an expired list.
+    pub(crate) continue_token: Option<String>,
 }
 
 impl ApiError {
@@ -67,6 +69,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             retry_after_s: None,
+            continue_token: None,
         }
     }
 
@@ -246,6 +249,9 @@ impl ApiError {
         }
         if let Some(details) = &self.details {
             status["details"] = details.clone();
+        }
+        if let Some(token) = &self.continue_token {
+            status["metadata"]["continue"] = json!(token);
         }
         if let Some(seconds) = self.retry_after_s {
             status["details"]["retryAfterSeconds"] = json!(seconds);

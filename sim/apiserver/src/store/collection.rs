@@ -60,7 +60,10 @@ impl Collection {
     }
 
     /// Objects from `start` on, in order of namespace and name.
-    pub(crate) fn range(&self, start: &Key) -> impl Iterator<Item = (&Key, &Arc<Object>)> {
+    pub(crate) fn range<'a>(
+        &'a self,
+        start: &Key,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Object>)> + use<'a> {
         self.objects.range(start.clone()..)
     }
 
@@ -69,7 +72,8 @@ impl Collection {
         &'a self,
         namespace: &'a str,
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<Object>)> {
-        self.range(&(namespace.to_owned(), String::new())).take_while(move |(k, _)| k.0 == namespace)
+        self.range(&(namespace.to_owned(), String::new()))
+            .take_while(move |(k, _)| k.0 == namespace)
     }
 
     /// All objects.
@@ -130,12 +134,12 @@ impl Collection {
         self.compacted = self.compacted.max(rv);
     }
 
-    pub(super) fn park(&mut self, id: u64, waker: Waker) {
-        self.wakers.insert(id, waker);
+    pub(super) fn park(&mut self, id: u64, waker: Waker) -> Option<Waker> {
+        self.wakers.insert(id, waker)
     }
 
-    pub(super) fn unpark(&mut self, id: u64) {
-        self.wakers.remove(&id);
+    pub(super) fn unpark(&mut self, id: u64) -> Option<Waker> {
+        self.wakers.remove(&id)
     }
 
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
