@@ -3,9 +3,14 @@
 //! Nothing here reads a clock, does I/O, spawns, draws randomness or looks at the environment:
 //! time and random bytes are arguments. `docs/ARCHITECTURE.md` has the map of rooms.
 
+pub mod canonical;
+pub mod decide;
+pub mod duration;
 pub mod error;
 pub mod event;
 pub mod ids;
 pub mod names;
+pub mod render;
 pub mod resource;
+pub mod state;
 pub mod time;
