@@ -6,11 +6,17 @@
 pub mod canonical;
 pub mod decide;
 pub mod duration;
+pub mod append;
+pub mod batch;
+pub mod chain;
+pub mod config;
 pub mod error;
 pub mod event;
+pub mod genesis;
 pub mod ids;
 pub mod names;
 pub mod render;
+pub mod record;
 pub mod resource;
 pub mod state;
 pub mod time;
