@@ -4,6 +4,7 @@
 //! time and random bytes are arguments. `docs/ARCHITECTURE.md` has the map of rooms.
 
 pub mod config;
+pub mod election;
 pub mod error;
 pub mod event;
 pub mod ids;
