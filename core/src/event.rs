@@ -173,6 +173,30 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Its `type`: the variant's name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::LogStarted { .. } => "LogStarted",
+            Self::EpochStarted { .. } => "EpochStarted",
+            Self::AgentObserved { .. } => "AgentObserved",
+            Self::AgentDeleted { .. } => "AgentDeleted",
+            Self::SessionObserved { .. } => "SessionObserved",
+            Self::SessionDeleted { .. } => "SessionDeleted",
+            Self::ChildObserved { .. } => "ChildObserved",
+            Self::TimerFired { .. } => "TimerFired",
+            Self::DriftObserved { .. } => "DriftObserved",
+            Self::ActionsDecided { .. } => "ActionsDecided",
+            Self::ActionApplied { .. } => "ActionApplied",
+            Self::ActionFailed { .. } => "ActionFailed",
+            Self::ActionSuperseded { .. } => "ActionSuperseded",
+            Self::CheckpointCreated { .. } => "CheckpointCreated",
+            Self::TailRepaired { .. } => "TailRepaired",
+        }
+    }
+}
+
 /// Settings that decisions read; they change only with an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,11 +3,16 @@
 //! Nothing here reads a clock, does I/O, spawns, draws randomness or looks at the environment:
 //! time and random bytes are arguments. `docs/ARCHITECTURE.md` has the map of rooms.
 
+pub mod append;
+pub mod batch;
+pub mod chain;
 pub mod config;
 pub mod election;
 pub mod error;
 pub mod event;
+pub mod genesis;
 pub mod ids;
 pub mod names;
+pub mod record;
 pub mod resource;
 pub mod time;

@@ -1,4 +1,7 @@
 //! rynxs performs: informer, election, appender and effects, through four ports.
 
+pub mod informer;
+pub mod kube;
 pub mod observe;
 pub mod ports;
+pub mod store;
