@@ -7,6 +7,7 @@ pub mod append;
 pub mod batch;
 pub mod chain;
 pub mod config;
+pub mod election;
 pub mod error;
 pub mod event;
 pub mod genesis;
