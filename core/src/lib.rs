@@ -19,5 +19,6 @@ pub mod names;
 pub mod render;
 pub mod record;
 pub mod resource;
+pub mod takeover;
 pub mod state;
 pub mod time;
