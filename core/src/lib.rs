@@ -5,13 +5,21 @@
 
 pub mod append;
 pub mod batch;
+pub mod canonical;
 pub mod chain;
 pub mod config;
+pub mod election;
+pub mod decide;
+pub mod duration;
 pub mod error;
 pub mod event;
 pub mod genesis;
 pub mod ids;
 pub mod names;
+pub mod projection;
 pub mod record;
+pub mod render;
 pub mod resource;
+pub mod takeover;
+pub mod state;
 pub mod time;

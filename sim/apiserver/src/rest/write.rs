@@ -357,20 +357,10 @@ pub(super) fn admit(
 }
 
 fn denied_error(call: &Call<'_>, denied: &Denied) -> ApiError {
-    let why = format!(
-        "ValidatingAdmissionPolicy '{}' with binding '{}' denied request: {}",
-        denied.policy, denied.binding, denied.message
-    );
-    let mut error = ApiError::forbidden(&call.target.info, &call.target.name, &why)
+    let mut error = ApiError::forbidden(&call.target.info, &call.target.name, &denied.text())
         .with_causes(&[Cause::new("", "", denied.message.clone())]);
-    let (code, reason) = match denied.reason.as_str() {
-        "Forbidden" => (403, "Forbidden"),
-        "Unauthorized" => (401, "Unauthorized"),
-        "RequestEntityTooLarge" => (413, "RequestEntityTooLarge"),
-        _ => (422, "Invalid"),
-    };
-    error.code = code;
-    error.reason = reason.to_owned();
+    error.code = denied.code();
+    error.reason = if error.code == 422 { "Invalid".to_owned() } else { denied.reason.clone() };
     error
 }
 
