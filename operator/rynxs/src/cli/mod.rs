@@ -14,7 +14,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
+pub use log::{Next, Reader, Verified, open, verify};
 pub use output::{Format, Output};
+pub use values::Location;
 
 /// Runs AI agents and their sessions on Kubernetes out of an event log that cannot fork.
 ///
