@@ -35,7 +35,7 @@ fn the_operator_writes_status_but_no_specs() {
     assert!(!rbac.allowed(&operator("deletecollection", "", "configmaps")));
     assert!(!rbac.allowed(&operator("get", "", "secrets")));
     assert!(!rbac.allowed(&operator("patch", "apps", "deployments/status")));
-    assert_eq!(rbac.refused(), 5);
+    assert_eq!(rbac.refusals().values().sum::<u64>(), 5);
 }
 
 #[test]
@@ -48,12 +48,8 @@ fn the_one_lease_is_reached_by_name_only() {
     assert!(!rbac.allowed(&Access { name: "rynxs-leader", namespace: "default", ..lease }));
     let created_by_apply = Access { verb: "create", name: "rynxs-leader", ..lease };
     assert!(rbac.allowed(&created_by_apply));
-    let name = selected_name("metadata.name=rynxs-leader,metadata.namespace=rynxs").unwrap();
-    assert!(rbac.allowed(&Access { verb: "watch", name, ..lease }));
+    assert!(rbac.allowed(&Access { verb: "watch", name: "rynxs-leader", ..lease }));
     assert!(!rbac.allowed(&Access { verb: "watch", ..lease }));
-    assert_eq!(selected_name("metadata.namespace=rynxs"), None);
-    assert_eq!(selected_name("metadata.name==a"), Some("a"));
-    assert_eq!(selected_name("metadata.name!=a"), None);
 }
 
 #[test]

@@ -357,20 +357,11 @@ pub(super) fn admit(
 }
 
 fn denied_error(call: &Call<'_>, denied: &Denied) -> ApiError {
-    let why = format!(
-        "ValidatingAdmissionPolicy '{}' with binding '{}' denied request: {}",
-        denied.policy, denied.binding, denied.message
-    );
-    let mut error = ApiError::forbidden(&call.target.info, &call.target.name, &why)
-        .with_causes(&[Cause::new("", "", denied.message.clone())]);
-    let (code, reason) = match denied.reason.as_str() {
-        "Forbidden" => (403, "Forbidden"),
-        "Unauthorized" => (401, "Unauthorized"),
-        "RequestEntityTooLarge" => (413, "RequestEntityTooLarge"),
-        _ => (422, "Invalid"),
-    };
-    error.code = code;
-    error.reason = reason.to_owned();
+    let text = denied.text();
+    let mut error = ApiError::forbidden(&call.target.info, &call.target.name, &text)
+        .with_causes(&[Cause::new("", "", text.clone())]);
+    error.code = denied.code();
+    error.reason.clone_from(&denied.reason);
     error
 }
 

@@ -11,6 +11,7 @@ use futures::stream::BoxStream;
 use http::{Request, Response};
 
 use crate::history::Write;
+use crate::rbac::RightUse;
 use crate::rest;
 
 pub(crate) use cluster::Cluster;
@@ -217,5 +218,17 @@ impl ApiServer {
         let mut cluster = self.lock();
         let rv = cluster.store.rv();
         cluster.store.compact(rv);
+    }
+
+    /// Every right that a bound role gives, and how often it was used.
+    #[must_use]
+    pub fn rights(&self) -> Vec<RightUse> {
+        self.lock().rbac.rights()
+    }
+
+    /// What roles refused, in the words of the 403, and how often.
+    #[must_use]
+    pub fn refusals(&self) -> BTreeMap<String, u64> {
+        self.lock().rbac.refusals().clone()
     }
 }
