@@ -62,7 +62,7 @@ pub(crate) fn resolve(registry: &Registry, path: &str) -> Path {
         _ => return Path::Other,
     };
     let Some(info) = registry.get(group, version, plural) else { return Path::Other };
-    if info.namespaced != !namespace.is_empty() && !(namespace.is_empty() && name.is_empty()) {
+    if info.namespaced == namespace.is_empty() && !(namespace.is_empty() && name.is_empty()) {
         return Path::Other;
     }
     let known = match subresource {

@@ -41,11 +41,6 @@ impl Selector {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// The name that `metadata.name=NAME` asks for, if that is required.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.fields.iter().find(|f| f.path == "metadata.name" && f.equal).map(|f| f.value.as_str())
-    }
-
     /// Whether an object, in the form of the request's version, is selected.
     pub(crate) fn matches(&self, info: &ResourceInfo, object: &Value) -> bool {
         self.labels.iter().all(|r| r.matches(object))

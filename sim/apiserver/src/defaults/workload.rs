@@ -181,9 +181,9 @@ fn volume(volume: &mut Value) {
             default(source, "defaultMode", json!(0o644));
         }
     }
-    if let Some(empty) = volume.get_mut("emptyDir").and_then(Value::as_object_mut) {
-        if let Some(limit) = empty.get_mut("sizeLimit") {
-            quantity::canonical_value(limit);
-        }
+    if let Some(empty) = volume.get_mut("emptyDir").and_then(Value::as_object_mut)
+        && let Some(limit) = empty.get_mut("sizeLimit")
+    {
+        quantity::canonical_value(limit);
     }
 }

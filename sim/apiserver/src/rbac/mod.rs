@@ -32,7 +32,7 @@ pub(crate) struct Access<'a> {
     /// Empty for cluster-scoped requests and lists over all namespaces.
     pub(crate) namespace: &'a str,
     /// Empty if the request names no object. A list or watch with the field selector
-    /// `metadata.name=x` names `x`; an apply that creates names its object.
+    /// `metadata.name=x` names `x`, see [`selected_name`]; an apply that creates names its object.
     pub(crate) name: &'a str,
 }
 
@@ -49,6 +49,15 @@ impl Access<'_> {
             self.user, self.verb, self.resource, self.group
         )
     }
+}
+
+/// The name that a field selector pins, if it does.
+pub(crate) fn selected_name(field_selector: &str) -> Option<&str> {
+    field_selector.split(',').find_map(|term| {
+        let value = term.trim().strip_prefix("metadata.name=")?;
+        let value = value.strip_prefix('=').unwrap_or(value);
+        (!value.is_empty()).then_some(value)
+    })
 }
 
 /// One right that a role gives, and how often it allowed a request.

@@ -48,8 +48,12 @@ fn the_one_lease_is_reached_by_name_only() {
     assert!(!rbac.allowed(&Access { name: "rynxs-leader", namespace: "default", ..lease }));
     let created_by_apply = Access { verb: "create", name: "rynxs-leader", ..lease };
     assert!(rbac.allowed(&created_by_apply));
-    assert!(rbac.allowed(&Access { verb: "watch", name: "rynxs-leader", ..lease }));
+    let name = selected_name("metadata.name=rynxs-leader,metadata.namespace=rynxs").unwrap();
+    assert!(rbac.allowed(&Access { verb: "watch", name, ..lease }));
     assert!(!rbac.allowed(&Access { verb: "watch", ..lease }));
+    assert_eq!(selected_name("metadata.namespace=rynxs"), None);
+    assert_eq!(selected_name("metadata.name==a"), Some("a"));
+    assert_eq!(selected_name("metadata.name!=a"), None);
 }
 
 #[test]

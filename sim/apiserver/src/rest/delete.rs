@@ -126,23 +126,23 @@ fn check_preconditions(
         let error = ApiError::new(409, "Conflict", message);
         Err(error.about(&info.group, &info.kind, stored.name()))
     };
-    if let Some(uid) = &options.uid {
-        if uid != stored.uid() {
-            return conflict(format!(
-                "the UID in the precondition ({uid}) does not match the UID in record ({}). The \
+    if let Some(uid) = &options.uid
+        && uid != stored.uid()
+    {
+        return conflict(format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The \
                  object might have been deleted and then recreated",
-                stored.uid()
-            ));
-        }
+            stored.uid()
+        ));
     }
-    if let Some(rv) = &options.resource_version {
-        if *rv != stored.rv.to_string() {
-            return conflict(format!(
-                "the ResourceVersion in the precondition ({rv}) does not match the ResourceVersion \
+    if let Some(rv) = &options.resource_version
+        && *rv != stored.rv.to_string()
+    {
+        return conflict(format!(
+            "the ResourceVersion in the precondition ({rv}) does not match the ResourceVersion \
                  in record ({}). The object might have been modified",
-                stored.rv
-            ));
-        }
+            stored.rv
+        ));
     }
     Ok(())
 }

@@ -154,7 +154,7 @@ fn route(
     };
     let writes = !matches!(verb, "get" | "list" | "watch");
     let before = if writes { call.noted() } else { None };
-    let result = access::authorize_verb(&mut call, &selector)
+    let result = access::authorize_verb(&mut call)
         .and_then(|()| negotiate(&parts.headers))
         .and_then(|form| {
             call.form = form;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::options::{FieldValidation, WriteOptions};
+use super::options::WriteOptions;
 use super::reply::Reply;
 use super::{Call, STAMP, access, strategy, write};
 use crate::apply::{self, Manager, Writer};
@@ -125,13 +125,7 @@ fn apply(call: &mut Call<'_>) -> Result<Reply, ApiError> {
     if stored.is_none() && !call.target.subresource.is_empty() {
         return Err(ApiError::not_found(&info, &call.target.name));
     }
-    // Unknown fields are an error for apply, whatever the parameter says, only where the type is
-    // built in; a CRD's are pruned.
-    let validation = match options.field_validation {
-        FieldValidation::Strict => FieldValidation::Strict,
-        other => other,
-    };
-    let warnings = strategy::prune(&info, &mut config, validation)?;
+    let warnings = strategy::prune(&info, &mut config, options.field_validation)?;
     match stored {
         Some(stored) => {
             let merged = merge(call, &stored.value, &config, &options)?;

@@ -103,10 +103,10 @@ pub(super) fn prepare_create(call: &mut Call<'_>, value: &mut Value) {
     if counts_generations(info) {
         metadata.insert("generation".to_owned(), json!(1));
     }
-    if info.has_status {
-        if let Some(object) = value.as_object_mut() {
-            object.remove("status");
-        }
+    if info.has_status
+        && let Some(object) = value.as_object_mut()
+    {
+        object.remove("status");
     }
     complete(call, value);
     defaults::on_create(&call.target.info.kind, value);

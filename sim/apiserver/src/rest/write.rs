@@ -361,7 +361,7 @@ fn denied_error(call: &Call<'_>, denied: &Denied) -> ApiError {
     let mut error = ApiError::forbidden(&call.target.info, &call.target.name, &text)
         .with_causes(&[Cause::new("", "", text.clone())]);
     error.code = denied.code();
-    error.reason.clone_from(&denied.reason);
+    error.reason = if error.code == 422 { "Invalid".to_owned() } else { denied.reason.clone() };
     error
 }
 

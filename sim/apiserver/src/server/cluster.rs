@@ -48,7 +48,7 @@ impl Cluster {
             rbac: Rbac::default(),
             history: History::new(options.writes_kept),
             collector: Collector::default(),
-            controllers: Controllers::default(),
+            controllers: Controllers,
             watches: Clockwork::default(),
             wakers: Vec::new(),
             options,

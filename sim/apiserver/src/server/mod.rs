@@ -207,6 +207,24 @@ impl ApiServer {
         self.lock().history.since(from)
     }
 
+    /// Every right of every bound role, and how often it was needed.
+    #[must_use]
+    pub fn rights(&self) -> Vec<RightUse> {
+        self.lock().rbac.rights()
+    }
+
+    /// What roles refused, in words, and how often.
+    #[must_use]
+    pub fn refusals(&self) -> BTreeMap<String, u64> {
+        self.lock().rbac.refusals().clone()
+    }
+
+    /// How many watches are open.
+    #[must_use]
+    pub fn open_watches(&self) -> usize {
+        self.lock().watches.open()
+    }
+
     /// The newest resourceVersion.
     #[must_use]
     pub fn resource_version(&self) -> u64 {
@@ -218,17 +236,5 @@ impl ApiServer {
         let mut cluster = self.lock();
         let rv = cluster.store.rv();
         cluster.store.compact(rv);
-    }
-
-    /// Every right that a bound role gives, and how often it was used.
-    #[must_use]
-    pub fn rights(&self) -> Vec<RightUse> {
-        self.lock().rbac.rights()
-    }
-
-    /// What roles refused, in the words of the 403, and how often.
-    #[must_use]
-    pub fn refusals(&self) -> BTreeMap<String, u64> {
-        self.lock().rbac.refusals().clone()
     }
 }

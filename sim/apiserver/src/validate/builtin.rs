@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::admission::check_policy;
 use crate::status_error::Cause;
 
 /// Fields of a Job that never change, whatever its state.
@@ -32,7 +31,6 @@ pub(super) fn create(kind: &str, value: &Value) -> Vec<Cause> {
         "PersistentVolumeClaim" => claim(value, &mut causes),
         "Lease" => lease(value, &mut causes),
         "ConfigMap" => config_map(value, &mut causes),
-        "ValidatingAdmissionPolicy" => causes.extend(check_policy(value)),
         _ => {}
     }
     causes

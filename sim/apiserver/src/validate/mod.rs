@@ -5,6 +5,7 @@ mod name;
 
 use serde_json::{Value, json};
 
+use crate::admission;
 use crate::object::{finalizers, is_deleting, meta, meta_str};
 use crate::registry;
 use crate::resource::ResourceInfo;
@@ -15,12 +16,17 @@ pub(crate) fn create(info: &ResourceInfo, value: &Value) -> Vec<Cause> {
     let mut causes = metadata(info, value);
     match &info.schema {
         Some(schema) => causes.extend(schema.validate(value, None)),
-        None => causes.extend(builtin::create(&info.kind, value)),
-    }
-    if info.kind == "CustomResourceDefinition" {
-        causes.extend(definition(value));
+        None => causes.extend(builtin_kind(&info.kind, value)),
     }
     causes
+}
+
+fn builtin_kind(kind: &str, value: &Value) -> Vec<Cause> {
+    match kind {
+        "CustomResourceDefinition" => definition(value),
+        "ValidatingAdmissionPolicy" => admission::check_policy(value),
+        _ => builtin::create(kind, value),
+    }
 }
 
 /// Everything that is wrong with a replacement of `old`.
@@ -54,13 +60,10 @@ pub(crate) fn update(
     match &info.schema {
         Some(schema) => causes.extend(schema.validate(value, Some(old))),
         None if subresource.is_empty() => {
-            causes.extend(builtin::create(&info.kind, value));
+            causes.extend(builtin_kind(&info.kind, value));
             causes.extend(builtin::update(&info.kind, value, old));
         }
         None => {}
-    }
-    if info.kind == "CustomResourceDefinition" {
-        causes.extend(definition(value));
     }
     causes
 }
