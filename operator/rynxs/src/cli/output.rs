@@ -82,7 +82,7 @@ fn closed_pipe(error: io::Error) -> Result<(), Failure> {
 /// A table without borders, columns two spaces apart, no trailing spaces.
 fn render(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|name| name.to_uppercase()));
     for row in rows {
         table.add_row(row);

@@ -29,7 +29,7 @@ use crate::cli::{Exit, Failure, Format, Output};
 pub use follow::Follower;
 pub use report::{Refused, Report, TakeOver};
 pub use story::Story;
-pub use workload::{create_agents, settled};
+pub use workload::{create_agents, namespace, settled};
 pub use world::{ACCOUNT, BUCKET, EventStore, HOME, LEASE, PREFIX, Plan, World};
 
 /// Show the whole system on this machine: nothing needs to be installed.

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rynxs_core::config::S3Store;
 use rynxs_operator::ports::Ports;
+use rynxs_operator::observe::Silent;
 use rynxs_operator::store::s3;
 
 use crate::adapters::{BootClock, Disk, ObjectStore, ObjectStoreOptions, OsEntropy, RealNetwork};
@@ -12,6 +14,9 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::values::Location;
 
 use super::Reader;
+
+/// Longest wait for one record: a person waits for the answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A reader at the beginning of a log; `bucket` has the settings of a bucket.
 pub fn open(
@@ -31,7 +36,8 @@ pub fn open(
                 storage: Arc::new(Disk::new(".")),
                 entropy: Arc::new(OsEntropy),
             };
-            Ok(Reader::store(Box::new(s3::S3LogStore::new(&ports, &settings))))
+            let store = s3::S3LogStore::new(&ports, &settings, REQUEST_TIMEOUT, Arc::new(Silent));
+            Ok(Reader::store(Box::new(store)))
         }
         (Location::Bucket { bucket, .. }, None) => {
             Err(Failure::new(Exit::Bug, format!("bucket {bucket}: no settings")))
