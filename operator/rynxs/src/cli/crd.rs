@@ -38,7 +38,11 @@ impl CrdArgs {
                     let text = |pointer: &str| {
                         crd.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
                     };
-                    vec![text("/metadata/name"), text("/spec/names/kind"), text("/spec/versions/0/name")]
+                    vec![
+                        text("/metadata/name"),
+                        text("/spec/names/kind"),
+                        text("/spec/versions/0/name"),
+                    ]
                 };
                 output.table(&["name", "kind", "version"], &[row(&agent), row(&session)])?;
             }

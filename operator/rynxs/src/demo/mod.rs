@@ -159,7 +159,12 @@ fn plan(args: &DemoArgs) -> Result<Plan, Failure> {
 fn commands(world: &World, keep: bool) -> String {
     let kubeconfig = world.kubeconfig();
     let log = world.plan.folder.join("log");
-    let kubectl = format!("kubectl --kubeconfig {} get agents,sessions -A -o wide", kubeconfig.display());
-    let running = if keep { "" } else { "    (with `rynxs demo --keep`, which keeps the API server running)" };
+    let kubectl =
+        format!("kubectl --kubeconfig {} get agents,sessions -A -o wide", kubeconfig.display());
+    let running = if keep {
+        ""
+    } else {
+        "    (with `rynxs demo --keep`, which keeps the API server running)"
+    };
     format!("Look at it:\n  {kubectl}{running}\n  rynxs log show {}\n", log.display())
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rynxs_core::config::S3Store;
-use rynxs_operator::ports::Ports;
 use rynxs_operator::observe::Silent;
+use rynxs_operator::ports::Ports;
 use rynxs_operator::store::s3;
 
 use crate::adapters::{BootClock, Disk, ObjectStore, ObjectStoreOptions, OsEntropy, RealNetwork};
