@@ -5,7 +5,7 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Output};
 
-/// Print the CustomResourceDefinitions of Agent and Session.
+/// Print the CustomResourceDefinitions of Agent and Session
 ///
 /// Helm installs them once and never changes them; to upgrade a cluster:
 ///
