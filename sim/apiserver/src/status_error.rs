@@ -95,7 +95,9 @@ impl ApiError {
             .iter()
             .map(|c| {
                 let mut cause = Map::new();
-                cause.insert("reason".to_owned(), json!(c.reason));
+                if !c.reason.is_empty() {
+                    cause.insert("reason".to_owned(), json!(c.reason));
+                }
                 cause.insert("message".to_owned(), json!(c.message));
                 if !c.field.is_empty() {
                     cause.insert("field".to_owned(), json!(c.field));

@@ -81,7 +81,11 @@ impl S3Model {
     ///
     /// The store acts when the future is polled; each request in one step, unless a fault delays
     /// it. The future of a request whose answer is lost in silence never ends.
-    pub fn call(&self, now_ms: u64, request: Request<Bytes>) -> BoxFuture<'static, Response<Bytes>> {
+    pub fn call(
+        &self,
+        now_ms: u64,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'static, Response<Bytes>> {
         let (number, faults) = {
             let mut door = self.door.lock().expect("nothing panics at the door");
             door.arrived += 1;

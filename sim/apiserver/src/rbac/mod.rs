@@ -86,7 +86,6 @@ pub(crate) struct Rbac {
     roles: BTreeMap<RoleRef, Role>,
     bindings: Vec<Binding>,
     refusals: BTreeMap<String, u64>,
-    refused: u64,
 }
 
 impl Rbac {
@@ -166,13 +165,7 @@ impl Rbac {
         &self.refusals
     }
 
-    /// How many requests were refused.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused
-    }
-
     fn refuse(&mut self, text: String) {
-        self.refused += 1;
         if let Some(count) = self.refusals.get_mut(&text) {
             *count += 1;
         } else if self.refusals.len() < MAX_REFUSALS {

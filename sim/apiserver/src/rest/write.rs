@@ -357,8 +357,9 @@ pub(super) fn admit(
 }
 
 fn denied_error(call: &Call<'_>, denied: &Denied) -> ApiError {
-    let mut error = ApiError::forbidden(&call.target.info, &call.target.name, &denied.text())
-        .with_causes(&[Cause::new("", "", denied.message.clone())]);
+    let text = denied.text();
+    let mut error = ApiError::forbidden(&call.target.info, &call.target.name, &text)
+        .with_causes(&[Cause::new("", "", text.clone())]);
     error.code = denied.code();
     error.reason = if error.code == 422 { "Invalid".to_owned() } else { denied.reason.clone() };
     error
