@@ -373,13 +373,44 @@ impl Settings {
             Err(errors) => {
                 let mut message = String::from("these settings cannot work:");
                 for error in &errors {
-                    message.push_str("\n  ");
-                    message.push_str(&error.to_string());
+                    message.push_str(&format!("\n  {} ({error})", variable(error.setting)));
                 }
                 Err(Failure::new(Exit::Config, message))
             }
         }
     }
+}
+
+/// The environment variable that a setting of the configuration comes from.
+fn variable(setting: &str) -> String {
+    let known = match setting {
+        "logSink.store" => "EVENT_STORE_TYPE",
+        "logSink.file.dir" => "EVENT_STORE_PATH",
+        "logSink.s3.region" => "AWS_REGION",
+        "logSink.s3.accessKey" => "AWS_ACCESS_KEY_ID",
+        "logSink.s3.secretKey" => "AWS_SECRET_ACCESS_KEY",
+        "logSink.s3.sessionToken" => "AWS_SESSION_TOKEN",
+        "namespaces" => "WATCH_NAMESPACES",
+        "identityPrefix" => "POD_NAME",
+        "decisions.session_max_duration_s" => "SESSION_MAX_DURATION",
+        _ => "",
+    };
+    if !known.is_empty() {
+        return known.to_owned();
+    }
+    let name = setting.trim_start_matches("logSink.").trim_start_matches("decisions.");
+    let mut variable = String::new();
+    for letter in name.chars() {
+        match letter {
+            '.' => variable.push('_'),
+            upper if upper.is_ascii_uppercase() => {
+                variable.push('_');
+                variable.push(upper);
+            }
+            other => variable.push(other.to_ascii_uppercase()),
+        }
+    }
+    variable
 }
 
 /// The host's name, which is the pod's name inside a pod.
@@ -444,6 +475,60 @@ mod tests {
         let failure = parsed.config("rynxs").unwrap_err();
         assert_eq!(failure.exit, Exit::Config);
         assert!(failure.message.contains("leaderElection.leaseDuration"), "{failure}");
+    }
+
+    #[test]
+    fn every_setting_that_can_be_wrong_is_named_by_its_variable() {
+        use clap::CommandFactory as _;
+        let command = Line::command();
+        let variables: Vec<String> = command
+            .get_arguments()
+            .filter_map(|arg| arg.get_env().map(|name| name.to_string_lossy().into_owned()))
+            .collect();
+        let mut wrong = parse(&[
+            "--event-store-type=s3",
+            "--s3-region=?",
+            "--s3-endpoint=x",
+            "--s3-prefix=/",
+            "--s3-session-token=",
+            "--pod-name=?",
+            "--watch-namespaces=?",
+            "--replicas=20",
+            "--leader-election-enabled=false",
+            "--leader-election-namespace=?",
+            "--leader-election-lease-name=?",
+            "--leader-election-lease-duration=1ms",
+            "--leader-election-renew-deadline=1ms",
+            "--leader-election-retry-period=1ms",
+            "--leader-election-request-timeout=1ms",
+            "--leader-election-stop-grace=1ms",
+            "--leader-election-clock-rate-error-ppm=900000",
+            "--append-max-events=0",
+            "--append-max-bytes=0",
+            "--append-flush-delay=2h",
+            "--append-request-timeout=2h",
+            "--append-deadline=2h",
+            "--reconcile-concurrency=0",
+            "--reconcile-backoff-min=2h",
+            "--reconcile-backoff-max=2h",
+            "--reconcile-request-timeout=2h",
+            "--reconcile-resync=1ms",
+            "--default-image=",
+            "--default-storage-class=?",
+            "--session-max-duration=0s",
+            "--shutdown-timeout=2h",
+        ]);
+        let mut message = wrong.config("x").unwrap_err().message;
+        wrong.log.event_store_type = StoreType::File;
+        message.push_str(&wrong.config("x").unwrap_err().message);
+        let named: std::collections::BTreeSet<&str> = message
+            .lines()
+            .filter_map(|line| line.strip_prefix("  ").and_then(|line| line.split(' ').next()))
+            .collect();
+        assert!(named.len() > 28, "{named:?}");
+        for name in named {
+            assert!(variables.iter().any(|variable| variable == name), "{name} is no variable");
+        }
     }
 
     #[test]

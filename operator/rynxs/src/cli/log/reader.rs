@@ -167,7 +167,8 @@ fn names(folder: &Path) -> Result<Vec<String>, Failure> {
         let failure = Failure::io(&format!("read {}", folder.display()), error);
         match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
-                failure.fix("name the directory that holds the log's files, or s3://BUCKET/PREFIX")
+                Failure { exit: Exit::Config, ..failure }
+                    .fix("name the directory that holds the log's files, or s3://BUCKET/PREFIX")
             }
             _ => failure,
         }
