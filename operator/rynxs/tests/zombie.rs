@@ -97,7 +97,13 @@ async fn late_writes_of_a_frozen_leader_are_refused_three_times() {
     assert_eq!(zombie.with_live_version_status, 403, "{zombie:?}");
     assert!(zombie.policy_said.contains("stale stamp"), "{zombie:?}");
     assert!(zombie.stepped_down_ms.is_some(), "{zombie:?}");
-    for invariant in [Invariant::I1Chain, Invariant::I2Durable, Invariant::I3Epoch, Invariant::I4Fenced, Invariant::I5Intent] {
+    for invariant in [
+        Invariant::I1Chain,
+        Invariant::I2Durable,
+        Invariant::I3Epoch,
+        Invariant::I4Fenced,
+        Invariant::I5Intent,
+    ] {
         assert!(!report.of(invariant).is_fail(), "{invariant:?}: {:?}", report.of(invariant));
     }
 }

@@ -104,10 +104,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_lines_have_no_trailing_space() {
-        let rows = [vec!["1".to_owned(), "LogStarted".to_owned()], vec!["100".to_owned(), "x".to_owned()]];
-        assert_eq!(
-            render(&["seq", "event"], &rows),
-            "SEQ  EVENT\n1    LogStarted\n100  x\n"
-        );
+        let rows =
+            [vec!["1".to_owned(), "LogStarted".to_owned()], vec!["100".to_owned(), "x".to_owned()]];
+        assert_eq!(render(&["seq", "event"], &rows), "SEQ  EVENT\n1    LogStarted\n100  x\n");
     }
 }

@@ -44,7 +44,9 @@ pub async fn compare(user: &User, state: &State) -> Result<Comparison, Failure> 
     for (object, known) in state.objects() {
         found.objects += 1;
         match live.remove(object) {
-            None => found.differences.push(format!("{object} is in the log and not in the cluster")),
+            None => {
+                found.differences.push(format!("{object} is in the log and not in the cluster"))
+            }
             Some(live) => differences(object, &live, state, known, &mut found.differences),
         }
     }

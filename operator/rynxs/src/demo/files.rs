@@ -25,7 +25,7 @@ pub(super) async fn play(
     manifests: &[(String, Value)],
 ) -> Result<Report, Failure> {
     let mut dice = Dice::new(args.seed);
-    let mut log = begin(world, args).await?;
+    let mut log = begin(world).await?;
     let (count, ready) = populate(world, args, manifests).await?;
     edit(world, args, &mut dice).await?;
 
@@ -45,7 +45,9 @@ pub(super) async fn play(
     drop(dead);
     world.story.tell(format!("{name} is killed (SIGKILL) while it works on {BURST} new agents"));
     let (file, bytes) = tear(world)?;
-    world.story.tell(format!("the power fails, too: {bytes} bytes of a record without an end in {file}"));
+    world
+        .story
+        .tell(format!("the power fails, too: {bytes} bytes of a record without an end in {file}"));
 
     world.start_replica(&name).await?;
     // What a reader has buffered of the torn line is cut off now: it begins again.
@@ -56,10 +58,17 @@ pub(super) async fn play(
     }
     let opened = log.epochs().last().cloned().ok_or_else(|| bug("no epoch"))?;
     let to_epoch = opened.seen - began;
-    world.story.tell(format!("{name} leads again from epoch {} on, {} after the kill", opened.epoch, span(to_epoch)));
+    world.story.tell(format!(
+        "{name} leads again from epoch {} on, {} after the kill",
+        opened.epoch,
+        span(to_epoch)
+    ));
     workload::settled(world, PATIENCE).await?;
     log.catch_up().await?;
-    world.story.tell(format!("all agents are ready; the log says that it was repaired {} time", log.repairs()));
+    world.story.tell(format!(
+        "all agents are ready; the log says that it was repaired {} time",
+        log.repairs()
+    ));
     let take_over = TakeOver {
         cause: "replica killed",
         epoch: opened.epoch.0,

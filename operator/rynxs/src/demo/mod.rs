@@ -78,15 +78,17 @@ pub struct DemoArgs {
 /// Runs the demo to its end, or until Ctrl-C.
 pub fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     let runtime = crate::cli::runtime()?;
+    // Whether everything is shown, and only runs on for kubectl.
+    let kept = std::cell::Cell::new(false);
     let done = runtime.block_on(async {
         tokio::select! {
             biased;
             stopped = interrupted() => {
                 stopped?;
-                Ok(Exit::Interrupted)
+                Ok(if kept.get() { Exit::Done } else { Exit::Interrupted })
             }
             // Dropping the play kills every replica and closes every socket.
-            done = perform(args) => done,
+            done = perform(args, &kept) => done,
         }
     });
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -106,7 +108,7 @@ async fn interrupted() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn perform(args: &DemoArgs) -> Result<Exit, Failure> {
+async fn perform(args: &DemoArgs, kept: &std::cell::Cell<bool>) -> Result<Exit, Failure> {
     let manifests = workload::manifests(args.manifests.as_deref())?;
     let plan = plan(args)?;
     let story = Story::begin(args.json);
@@ -125,6 +127,7 @@ async fn perform(args: &DemoArgs) -> Result<Exit, Failure> {
     }
     if args.keep && report.refuted.is_empty() {
         world.story.tell("everything keeps running until Ctrl-C");
+        kept.set(true);
         std::future::pending::<()>().await;
     }
     Ok(if report.refuted.is_empty() { Exit::Done } else { Exit::Refuted })
@@ -159,7 +162,12 @@ fn plan(args: &DemoArgs) -> Result<Plan, Failure> {
 fn commands(world: &World, keep: bool) -> String {
     let kubeconfig = world.kubeconfig();
     let log = world.plan.folder.join("log");
-    let kubectl = format!("kubectl --kubeconfig {} get agents,sessions -A -o wide", kubeconfig.display());
-    let running = if keep { "" } else { "    (with `rynxs demo --keep`, which keeps the API server running)" };
+    let kubectl =
+        format!("kubectl --kubeconfig {} get agents,sessions -A -o wide", kubeconfig.display());
+    let running = if keep {
+        ""
+    } else {
+        "    (with `rynxs demo --keep`, which keeps the API server running)"
+    };
     format!("Look at it:\n  {kubectl}{running}\n  rynxs log show {}\n", log.display())
 }

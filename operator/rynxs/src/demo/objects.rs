@@ -26,7 +26,7 @@ pub(super) async fn play(
     manifests: &[(String, Value)],
 ) -> Result<Report, Failure> {
     let mut dice = Dice::new(args.seed);
-    let mut log = begin(world, args).await?;
+    let mut log = begin(world).await?;
     let ready = populate(world, args, manifests).await?;
     edit(world, args, &mut dice).await?;
 
@@ -49,7 +49,7 @@ pub(super) async fn play(
 }
 
 /// Starts the replicas and waits for a leader.
-pub(super) async fn begin(world: &mut World, args: &DemoArgs) -> Result<Follower, Failure> {
+pub(super) async fn begin(world: &mut World) -> Result<Follower, Failure> {
     let servers = match &world.store {
         Some((_, host)) => format!("API server {}, S3 {}", world.api_host.url(), host.url()),
         None => format!("API server {}, log in files", world.api_host.url()),
@@ -67,17 +67,12 @@ pub(super) async fn begin(world: &mut World, args: &DemoArgs) -> Result<Follower
     }
     let mut log = world.follow()?;
     let leader = world.leader(&mut log, PATIENCE).await?;
-    world.story.tell(format!(
-        "{} {} running, {} leads",
-        args_replicas(world.plan.replicas),
-        if world.plan.replicas == 1 { "is" } else { "are" },
-        world.replicas[leader].name()
-    ));
+    let running = match world.plan.replicas {
+        1 => "1 replica is".to_owned(),
+        count => format!("{count} replicas are"),
+    };
+    world.story.tell(format!("{running} running, {} leads", world.replicas[leader].name()));
     Ok(log)
-}
-
-fn args_replicas(count: u32) -> String {
-    if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") }
 }
 
 /// Applies the manifests and creates agents; returns how many there are and how long it took.
@@ -95,18 +90,26 @@ pub(super) async fn populate(
     world.story.tell(format!("{} more agents created", args.agents));
     let count = workload::settled(world, PATIENCE).await?;
     let took = began.elapsed();
-    world.story.tell(format!("all {count} Agents and Sessions are ready, {} after the first apply", span(took)));
+    world.story.tell(format!(
+        "all {count} Agents and Sessions are ready, {} after the first apply",
+        span(took)
+    ));
     Ok((count, took))
 }
 
 /// Edits a third of the agents.
-pub(super) async fn edit(world: &mut World, args: &DemoArgs, dice: &mut Dice) -> Result<(), Failure> {
+pub(super) async fn edit(
+    world: &mut World,
+    args: &DemoArgs,
+    dice: &mut Dice,
+) -> Result<(), Failure> {
     let agents = args.agents as usize;
     let mut edited = std::collections::BTreeSet::new();
     for revision in 0..agents.div_ceil(3) {
         let number = dice.below(agents);
         edited.insert(number);
-        workload::edit_agent(&world.user, &workload::agent(number), &format!("edit-{revision}")).await?;
+        workload::edit_agent(&world.user, &workload::agent(number), &format!("edit-{revision}"))
+            .await?;
     }
     workload::settled(world, PATIENCE).await?;
     world.story.tell(format!("{} agents edited, and ready again", edited.len()));
@@ -143,12 +146,19 @@ async fn kill_leader(
     }
     let opened = log.epochs().last().cloned().expect("one more than before is not none");
     let to_epoch = opened.seen - began;
-    world.story.tell(format!("{} leads from epoch {} on, {} after the kill", opened.identity, opened.epoch, span(to_epoch)));
+    world.story.tell(format!(
+        "{} leads from epoch {} on, {} after the kill",
+        opened.identity,
+        opened.epoch,
+        span(to_epoch)
+    ));
     while config_stamp(world, &agent).await? == before {
         world.wait_a_little(until, "the edit reaches the cluster").await?;
     }
     let to_write = began.elapsed();
-    world.story.tell(format!("the edit has reached the cluster, {} after the kill", span(to_write)));
+    world
+        .story
+        .tell(format!("the edit has reached the cluster, {} after the kill", span(to_write)));
     workload::settled(world, PATIENCE).await?;
     Ok(TakeOver {
         cause: "leader killed",
@@ -184,7 +194,7 @@ pub(super) async fn finish(
     workload::settled(world, PATIENCE).await?;
     quiet(world, log).await?;
     let mut reader = open(&world.location(), world.bucket(), None)?;
-    let (verified, replay) = verify(&mut reader, &mut ()).await?;
+    let (verified, replay) = verify(&mut reader, |_, _| {}).await?;
     world.story.tell(format!(
         "verified {} records: chain, epochs, {} decisions made again with the same result",
         verified.records, verified.decisions
@@ -233,10 +243,16 @@ fn claims(report: &Report) -> Vec<String> {
     let log = &report.log;
     claim(
         log.decisions_not_rederivable == 0,
-        format!("{} decisions cannot be made again by the binary that made them", log.decisions_not_rederivable),
+        format!(
+            "{} decisions cannot be made again by the binary that made them",
+            log.decisions_not_rederivable
+        ),
     );
     if let Some(zombie) = &report.zombie {
-        claim(zombie.put_status == 412, format!("the late PUT was answered {}, not 412", zombie.put_status));
+        claim(
+            zombie.put_status == 412,
+            format!("the late PUT was answered {}, not 412", zombie.put_status),
+        );
         claim(
             zombie.as_sent_status == 409,
             format!("the late PATCH was answered {}, not 409", zombie.as_sent_status),
@@ -250,7 +266,10 @@ fn claims(report: &Report) -> Vec<String> {
         );
         claim(
             zombie.live_stamp > zombie.patch_stamp,
-            format!("the later decision has stamp {}, the late one {}", zombie.live_stamp, zombie.patch_stamp),
+            format!(
+                "the later decision has stamp {}, the late one {}",
+                zombie.live_stamp, zombie.patch_stamp
+            ),
         );
         claim(zombie.stepped_down_ms.is_some(), format!("{} did not step down", zombie.frozen));
     }
@@ -303,7 +322,8 @@ fn refused(world: &World) -> Refused {
 fn copy_log(world: &World) -> Result<(), Failure> {
     let Some((model, _)) = &world.store else { return Ok(()) };
     let folder = world.plan.folder.join("log");
-    let failed = |error: std::io::Error| Failure::io(&format!("write to {}", folder.display()), &error);
+    let failed =
+        |error: std::io::Error| Failure::io(&format!("write to {}", folder.display()), &error);
     std::fs::create_dir_all(&folder).map_err(failed)?;
     for (key, bytes) in model.objects(BUCKET) {
         if let Some(name) = key.strip_prefix(&format!("{PREFIX}/")) {
@@ -321,4 +341,3 @@ pub(super) fn ms(span: Duration) -> u64 {
 pub(super) fn bug(why: impl Into<String>) -> Failure {
     Failure::new(Exit::Bug, why.into())
 }
-

@@ -71,14 +71,22 @@ impl Report {
             let _ = writeln!(text, "  {name:<18} {value}");
         };
         row("replicas", self.replicas.to_string());
-        row("resources", format!("{} Agents and Sessions, ready after {}", self.resources, ms(self.ready_ms)));
+        row(
+            "resources",
+            format!("{} Agents and Sessions, ready after {}", self.resources, ms(self.ready_ms)),
+        );
         row("log", format!("{} records, {} events", self.log.records, self.log.events));
         row("epochs", self.log.epochs.to_string());
         for take_over in &self.take_overs {
             let write = take_over.to_write_ms.map(|t| format!(", first write after {}", ms(t)));
             row(
                 "take-over",
-                format!("{}: new epoch after {}{}", take_over.cause, ms(take_over.to_epoch_ms), write.unwrap_or_default()),
+                format!(
+                    "{}: new epoch after {}{}",
+                    take_over.cause,
+                    ms(take_over.to_epoch_ms),
+                    write.unwrap_or_default()
+                ),
             );
         }
         row(
@@ -93,11 +101,19 @@ impl Report {
         }
         row(
             "verified",
-            format!("chain, epochs, {} decisions made again, in {}", self.log.decisions, ms(self.log.took_ms)),
+            format!(
+                "chain, epochs, {} decisions made again, in {}",
+                self.log.decisions,
+                ms(self.log.took_ms)
+            ),
         );
         row(
             "live against log",
-            format!("{} objects, {} differences", self.comparison.objects, self.comparison.differences.len()),
+            format!(
+                "{} objects, {} differences",
+                self.comparison.objects,
+                self.comparison.differences.len()
+            ),
         );
         row("head", format!("{} {}", self.log.head_seq, self.log.head_hash));
         row("took", ms(self.took_ms));

@@ -53,10 +53,13 @@ impl Dice {
 pub fn manifests(folder: Option<&Path>) -> Result<Vec<(String, Value)>, Failure> {
     let mut files = Vec::new();
     match folder {
-        None => files.extend(EXAMPLES.map(|(name, text)| (format!("examples/{name}"), text.to_owned()))),
+        None => {
+            files.extend(EXAMPLES.map(|(name, text)| (format!("examples/{name}"), text.to_owned())))
+        }
         Some(folder) => {
-            let failed = |path: &Path, error: &std::io::Error| {
-                Failure { exit: Exit::Config, ..Failure::io(&format!("read {}", path.display()), error) }
+            let failed = |path: &Path, error: &std::io::Error| Failure {
+                exit: Exit::Config,
+                ..Failure::io(&format!("read {}", path.display()), error)
             };
             let entries = std::fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
             let mut paths = Vec::new();
@@ -67,7 +70,8 @@ pub fn manifests(folder: Option<&Path>) -> Result<Vec<(String, Value)>, Failure>
             for path in paths {
                 let yaml = path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml");
                 if yaml {
-                    let text = std::fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
+                    let text =
+                        std::fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
                     files.push((path.display().to_string(), text));
                 }
             }

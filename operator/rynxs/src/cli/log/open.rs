@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rynxs_core::config::S3Store;
-use rynxs_operator::ports::Ports;
 use rynxs_operator::observe::Silent;
-use rynxs_operator::store::s3;
+use rynxs_operator::ports::Ports;
+use rynxs_operator::store::S3LogStore;
 
 use crate::adapters::{BootClock, Disk, ObjectStore, ObjectStoreOptions, OsEntropy, RealNetwork};
 use crate::cli::exit::{Exit, Failure};
@@ -36,7 +36,7 @@ pub fn open(
                 storage: Arc::new(Disk::new(".")),
                 entropy: Arc::new(OsEntropy),
             };
-            let store = s3::S3LogStore::new(&ports, &settings, REQUEST_TIMEOUT, Arc::new(Silent));
+            let store = S3LogStore::new(&ports, &settings, REQUEST_TIMEOUT, Arc::new(Silent));
             Ok(Reader::store(Box::new(store)))
         }
         (Location::Bucket { bucket, .. }, None) => {
