@@ -18,6 +18,12 @@ pub fn bytes(value: &Value) -> Vec<u8> {
     out
 }
 
+/// The canonical text of a value.
+#[must_use]
+pub fn text(value: &Value) -> String {
+    String::from_utf8(bytes(value)).expect("JSON is UTF-8")
+}
+
 /// SHA-256 of the canonical bytes.
 #[must_use]
 pub fn hash(value: &Value) -> Hash {

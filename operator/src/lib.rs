@@ -1,5 +1,6 @@
 //! rynxs performs: informer, election, appender and effects, through four ports.
 
+pub mod guard;
 pub mod informer;
 pub mod journal;
 pub mod kube;

@@ -18,12 +18,11 @@ pub(super) fn agent_config(wanted: &Wanted<'_>, name: &str) -> Value {
         "permissions": spec.permissions,
         "sessions": spec.sessions,
     });
-    let text = String::from_utf8_lossy(&canonical::bytes(&document)).into_owned();
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": wanted.metadata(name),
-        "data": { "agent.json": text },
+        "data": { "agent.json": canonical::text(&document) },
     })
 }
 
