@@ -1,5 +1,6 @@
 //! Takeover over a store: genesis, lineage, store checks, corruption, patience.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use rynxs_operator::takeover::TakeoverEnd;
 use crate::log::{agent, applied, verified};
 use crate::store::Whim;
 use crate::world::{World, beside};
+
+type Records = BTreeMap<Seq, Vec<u8>>;
 
 fn object(name: &str) -> ObjectRef {
     ObjectRef::new(Kind::Deployment, "default", name)
@@ -176,7 +179,7 @@ async fn damage_is_named_with_its_place() {
     })
     .await;
     let good = world.memory.inner().records.clone();
-    let refused = async |change: &dyn Fn(&mut std::collections::BTreeMap<Seq, Vec<u8>>), words| {
+    let refused = async |change: &dyn Fn(&mut Records), words| {
         let mut records = good.clone();
         change(&mut records);
         world.memory.inner().records = records;
@@ -187,7 +190,7 @@ async fn damage_is_named_with_its_place() {
     refused(&|records| records.get_mut(&Seq(3)).unwrap()[200] ^= 1, "record 3: event_hash").await;
     refused(&|records| drop(records.remove(&Seq(3))), "record 3 is missing").await;
     refused(&|records| drop(records.remove(&Seq(0))), "record 0 is missing").await;
-    let swap = |records: &mut std::collections::BTreeMap<Seq, Vec<u8>>| {
+    let swap = |records: &mut Records| {
         let (three, four) = (records[&Seq(3)].clone(), records[&Seq(4)].clone());
         records.insert(Seq(3), four);
         records.insert(Seq(4), three);
