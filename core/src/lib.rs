@@ -20,6 +20,6 @@ pub mod projection;
 pub mod record;
 pub mod render;
 pub mod resource;
-pub mod takeover;
 pub mod state;
+pub mod takeover;
 pub mod time;
