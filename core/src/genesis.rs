@@ -255,19 +255,19 @@ pub fn start(
     seen: &ClusterStamps,
     on_missing: OnMissingLog,
     place: &str,
-) -> Result<Genesis, LineageError> {
+) -> Result<Genesis, Box<LineageError>> {
     let Some((object, number)) = seen.highest() else {
         return Ok(Genesis { base: 0, predecessors: Vec::new() });
     };
     if on_missing == OnMissingLog::Refuse {
         let found = seen.to_string();
-        return Err(LineageError::MissingLog { place: place.to_owned(), found });
+        return Err(Box::new(LineageError::MissingLog { place: place.to_owned(), found }));
     }
     let base = number
         .checked_add(STRIDE)
         .and_then(|above| above.checked_next_multiple_of(STRIDE))
         .filter(|base| *base <= MAX_STAMP - MAX_SEQ.0)
-        .ok_or_else(|| LineageError::TooHigh { object: object.clone(), number })?;
+        .ok_or_else(|| Box::new(LineageError::TooHigh { object: object.clone(), number }))?;
     Ok(Genesis { base, predecessors: seen.logs().cloned().collect() })
 }
 
@@ -290,60 +290,60 @@ pub struct Lineage<'a> {
 
 impl Lineage<'_> {
     /// Checks that every number that the cluster carries is in this log, or below its base.
-    pub fn check(&self, seen: &ClusterStamps) -> Result<(), LineageError> {
+    pub fn check(&self, seen: &ClusterStamps) -> Result<(), Box<LineageError>> {
         for (log, found) in &seen.logs {
             if log == self.log_id {
                 self.check_own(found)?;
             } else if self.predecessors.contains(log) {
                 self.check_predecessor(log, found)?;
             } else {
-                return Err(LineageError::ForeignLog {
+                return Err(Box::new(LineageError::ForeignLog {
                     object: found.at.clone(),
                     stamp: found.highest,
                     found: log.clone(),
                     own: self.log_id.clone(),
                     place: self.place.to_owned(),
                     count: found.count,
-                });
+                }));
             }
         }
         match &seen.epoch {
-            Some((object, epoch)) if *epoch > self.epoch => Err(LineageError::CutEpoch {
+            Some((object, epoch)) if *epoch > self.epoch => Err(Box::new(LineageError::CutEpoch {
                 object: object.clone(),
                 epoch: *epoch,
                 log: self.log_id.clone(),
                 place: self.place.to_owned(),
                 last: self.epoch,
-            }),
+            })),
             _ => Ok(()),
         }
     }
 
-    fn check_own(&self, found: &Found) -> Result<(), LineageError> {
+    fn check_own(&self, found: &Found) -> Result<(), Box<LineageError>> {
         if found.highest < stamp(self.base, self.next_seq) {
             return Ok(());
         }
-        Err(LineageError::CutStamp {
+        Err(Box::new(LineageError::CutStamp {
             object: found.at.clone(),
             stamp: found.highest,
             record: found.highest.0 - self.base,
             log: self.log_id.clone(),
             place: self.place.to_owned(),
             next: self.next_seq,
-        })
+        }))
     }
 
-    fn check_predecessor(&self, log: &LogId, found: &Found) -> Result<(), LineageError> {
+    fn check_predecessor(&self, log: &LogId, found: &Found) -> Result<(), Box<LineageError>> {
         if found.highest < Stamp(self.base) {
             return Ok(());
         }
-        Err(LineageError::PredecessorAlive {
+        Err(Box::new(LineageError::PredecessorAlive {
             object: found.at.clone(),
             stamp: found.highest,
             found: log.clone(),
             own: self.log_id.clone(),
             base: self.base,
-        })
+        }))
     }
 }
 

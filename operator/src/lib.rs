@@ -1,7 +1,10 @@
 //! rynxs performs: informer, election, appender and effects, through four ports.
 
+pub mod guard;
 pub mod informer;
+pub mod journal;
 pub mod kube;
 pub mod observe;
 pub mod ports;
 pub mod store;
+pub mod takeover;

@@ -176,7 +176,7 @@ fn parse(line: &[u8]) -> Result<WatchEvent, WatchError> {
 
 #[cfg(test)]
 mod tests {
-    use futures::executor::block_on;
+    use futures::FutureExt;
     use serde_json::json;
 
     use super::*;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn read_all(mut watch: WatchStream) -> Vec<Result<WatchEvent, WatchError>> {
-        block_on(async {
+        let reading = async {
             let mut events = Vec::new();
             while let Some(event) = watch.next().await {
                 let stop = event.is_err();
@@ -207,7 +207,8 @@ mod tests {
                 }
             }
             events
-        })
+        };
+        reading.now_or_never().expect("scripted chunks are there at once")
     }
 
     #[test]

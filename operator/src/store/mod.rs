@@ -5,12 +5,16 @@
 //! (`rynxs_core::append`). Owns the lower half of I2: `Committed` is said only of bytes that are
 //! durable under their key, and `Unknown` of everything that may yet become so.
 
+mod s3;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 pub use rynxs_core::append::{
     ExistsOutcome, Fault, FaultCause, GetOutcome, ListOutcome, Listed, PutOutcome, TailRepair,
 };
 use rynxs_core::ids::Seq;
+
+pub use self::s3::S3LogStore;
 
 /// A log of records under dense sequence numbers, written by put-if-absent alone.
 pub trait LogStore: Send + Sync {

@@ -62,7 +62,7 @@ pub(crate) fn resolve(registry: &Registry, path: &str) -> Path {
         _ => return Path::Other,
     };
     let Some(info) = registry.get(group, version, plural) else { return Path::Other };
-    if info.namespaced != !namespace.is_empty() && !(namespace.is_empty() && name.is_empty()) {
+    if info.namespaced == namespace.is_empty() && !(namespace.is_empty() && name.is_empty()) {
         return Path::Other;
     }
     let known = match subresource {
@@ -123,9 +123,14 @@ impl Query {
         match self.get(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                ApiError::bad_request(format!(
-                    "unable to convert query parameter {name:?}: {text:?} is no number"
-                ))
+                let syntax = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+                ApiError::bad_request(if name == "resourceVersion" {
+                    format!(
+                        "invalid resource version: resourceVersion: Invalid value: {text:?}: {syntax}"
+                    )
+                } else {
+                    syntax
+                })
             }),
         }
     }

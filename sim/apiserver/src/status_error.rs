@@ -88,6 +88,13 @@ impl ApiError {
         self
     }
 
+    /// The same with empty details, as some of the server's layers answer.
+    #[must_use]
+    fn without_details(mut self) -> Self {
+        self.details = Some(json!({}));
+        self
+    }
+
     /// The same with causes.
     #[must_use]
     pub(crate) fn with_causes(mut self, causes: &[Cause]) -> Self {
@@ -95,7 +102,9 @@ impl ApiError {
             .iter()
             .map(|c| {
                 let mut cause = Map::new();
-                cause.insert("reason".to_owned(), json!(c.reason));
+                if !c.reason.is_empty() {
+                    cause.insert("reason".to_owned(), json!(c.reason));
+                }
                 cause.insert("message".to_owned(), json!(c.message));
                 if !c.field.is_empty() {
                     cause.insert("field".to_owned(), json!(c.field));
@@ -178,6 +187,8 @@ impl ApiError {
                 }
             })
             .collect();
+        let mut seen = std::collections::BTreeSet::new();
+        let texts: Vec<String> = texts.into_iter().filter(|t| seen.insert(t.clone())).collect();
         let list = match texts.as_slice() {
             [] => String::new(),
             [one] => format!(": {one}"),
@@ -221,8 +232,9 @@ impl ApiError {
         Self::new(
             406,
             "NotAcceptable",
-            "only the following media types are accepted: application/json",
+            "406: Not Acceptable\n\nAvailable representations: application/json",
         )
+        .without_details()
     }
 
     /// 413.

@@ -20,11 +20,13 @@ pub(crate) fn of_write(
         (None, Some(ETagCondition::ETag(etag))) => {
             Ok(Some(Condition::Matches(etag.value().to_owned())))
         }
-        _ => Err(s3_error!(
-            NotImplemented,
-            "A header you provided implies functionality that is not implemented"
-        )),
+        _ => Err(unsupported()),
     }
+}
+
+/// What a store says of a condition that it does not know.
+pub(crate) fn unsupported() -> S3Error {
+    s3_error!(NotImplemented, "A header you provided implies functionality that is not implemented")
 }
 
 /// Whether the condition holds for a key now.

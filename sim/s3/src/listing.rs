@@ -147,9 +147,10 @@ pub(crate) fn version_page<'a>(
         let end = seen.unwrap_or(versions.len());
         for (at, version) in versions[..end].iter().enumerate().rev() {
             if page.entries.len() == limit {
-                let last = page.entries.last().map(|(key, version, _)| {
-                    ((*key).to_owned(), version.id.clone())
-                });
+                let last = page
+                    .entries
+                    .last()
+                    .map(|(key, version, _)| ((*key).to_owned(), version.id.clone()));
                 page.next = last;
                 return page;
             }

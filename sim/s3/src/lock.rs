@@ -136,8 +136,7 @@ pub(crate) fn may_retain(
         return Ok(());
     };
     let stronger = wanted.is_some_and(|wanted| {
-        wanted.until >= held.until
-            && (wanted.mode == held.mode || wanted.mode == Mode::Compliance)
+        wanted.until >= held.until && (wanted.mode == held.mode || wanted.mode == Mode::Compliance)
     });
     if stronger || (held.mode == Mode::Governance && bypass) {
         return Ok(());

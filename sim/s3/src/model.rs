@@ -14,7 +14,7 @@ use crate::access::{Arrival, Gate, Keys, lock};
 use crate::checksum::hex;
 use crate::fault::{Faults, Lost, NoFaults, Plan, Refusal, RequestInfo};
 use crate::history::{Condition, Outcome, Write, WriteAttempt};
-use crate::options::Options;
+use crate::options::{ConditionalPuts, Options};
 use crate::policy::{Kind, Policy};
 use crate::service::Service;
 use crate::state::{Bucket, State, opaque};
@@ -71,11 +71,21 @@ impl S3Model {
         self.door.lock().expect("nothing panics at the door").faults = faults;
     }
 
+    /// From now on, makes this of the condition of a put-if-absent: a store that changes its ways
+    /// under a running log, which no check at start can foresee.
+    pub fn set_conditional_puts(&self, conditional_puts: ConditionalPuts) {
+        lock(&self.state).options.conditional_puts = conditional_puts;
+    }
+
     /// Takes one request, at this time, in the order of calls.
     ///
     /// The store acts when the future is polled; each request in one step, unless a fault delays
     /// it. The future of a request whose answer is lost in silence never ends.
-    pub fn call(&self, now_ms: u64, request: Request<Bytes>) -> BoxFuture<'static, Response<Bytes>> {
+    pub fn call(
+        &self,
+        now_ms: u64,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'static, Response<Bytes>> {
         let (number, faults) = {
             let mut door = self.door.lock().expect("nothing panics at the door");
             door.arrived += 1;

@@ -65,9 +65,9 @@ impl Disk {
     /// A path below the root; anything that would leave it is refused.
     fn resolve(&self, path: &str) -> io::Result<PathBuf> {
         let relative = Path::new(path);
-        let inside = relative.components().all(|part| {
-            matches!(part, Component::Normal(_) | Component::CurDir)
-        });
+        let inside = relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if inside {
             Ok(self.root.join(relative))
         } else {

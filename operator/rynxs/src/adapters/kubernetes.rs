@@ -67,8 +67,8 @@ impl Kubernetes {
         config.read_timeout = Some(READ_TIMEOUT);
         config.write_timeout = Some(WRITE_TIMEOUT);
         let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config)
-            .map_err(|error| KubernetesError::Client(describe(&error)))?;
+        let client =
+            Client::try_from(config).map_err(|error| KubernetesError::Client(describe(&error)))?;
         Ok(Self { client, namespace })
     }
 
@@ -76,10 +76,8 @@ impl Kubernetes {
         let context =
             KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
         if let Some(path) = &options.kubeconfig {
-            let broken = |why: String| KubernetesError::Kubeconfig {
-                path: path.display().to_string(),
-                why,
-            };
+            let broken =
+                |why: String| KubernetesError::Kubeconfig { path: path.display().to_string(), why };
             let kubeconfig =
                 Kubeconfig::read_from(path).map_err(|error| broken(describe(&error)))?;
             return Config::from_custom_kubeconfig(kubeconfig, &context)

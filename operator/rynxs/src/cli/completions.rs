@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Output};
 
-/// Print a shell's completion script.
+/// Print a shell's completion script
 ///
 /// For bash, put it where bash looks for it:
 ///

@@ -5,7 +5,7 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Output};
 
-/// Print the CustomResourceDefinitions of Agent and Session.
+/// Print the CustomResourceDefinitions of Agent and Session
 ///
 /// Helm installs them once and never changes them; to upgrade a cluster:
 ///
@@ -38,7 +38,11 @@ impl CrdArgs {
                     let text = |pointer: &str| {
                         crd.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
                     };
-                    vec![text("/metadata/name"), text("/spec/names/kind"), text("/spec/versions/0/name")]
+                    vec![
+                        text("/metadata/name"),
+                        text("/spec/names/kind"),
+                        text("/spec/versions/0/name"),
+                    ]
                 };
                 output.table(&["name", "kind", "version"], &[row(&agent), row(&session)])?;
             }

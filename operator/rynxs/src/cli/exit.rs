@@ -65,10 +65,16 @@ impl Exit {
             Exit::Done => "everything that was asked for was done",
             Exit::Bug => "an invariant of rynxs itself is broken: please report the message",
             Exit::Usage => "the command line cannot be understood: see --help",
-            Exit::Config => "a setting, a manifest or the installation is wrong: mend it, try again",
-            Exit::Corrupt => "the log is not what it must be: keep every byte, find out who changed it",
+            Exit::Config => {
+                "a setting, a manifest or the installation is wrong: mend it, try again"
+            }
+            Exit::Corrupt => {
+                "the log is not what it must be: keep every byte, find out who changed it"
+            }
             Exit::Unreachable => "the log or the API server cannot be reached: try again later",
-            Exit::Refuted => "something that `rynxs demo` claims did not hold: please report its folder",
+            Exit::Refuted => {
+                "something that `rynxs demo` claims did not hold: please report its folder"
+            }
             Exit::Machine => "this machine refuses: port in use, no permission, disk full",
             Exit::Interrupted => "interrupted by Ctrl-C or SIGTERM before the end",
         }
@@ -154,9 +160,8 @@ impl Failure {
             std::io::ErrorKind::PermissionDenied => {
                 failure.fix("choose a path that this user may write")
             }
-            std::io::ErrorKind::AddrInUse => {
-                failure.fix("another program listens there: choose another port, 0 takes a free one")
-            }
+            std::io::ErrorKind::AddrInUse => failure
+                .fix("another program listens there: choose another port, 0 takes a free one"),
             _ => failure,
         }
     }

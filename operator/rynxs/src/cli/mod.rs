@@ -11,10 +11,12 @@ mod values;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
+pub use log::{Next, Reader, Verified, open, verify};
 pub use output::{Format, Output};
+pub use values::Location;
 
 /// Runs AI agents and their sessions on Kubernetes out of an event log that cannot fork.
 ///
@@ -42,7 +44,8 @@ enum Command {
 /// Parses the process' arguments, runs the command, reports a failure.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = command_line().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -61,6 +64,15 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line; its help names variables and not their values, so that it is the same
+/// everywhere and shows no secret.
+fn command_line() -> clap::Command {
+    fn hide(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide)
+    }
+    hide(Cli::command())
+}
+
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Operator(args) => args.run(),
@@ -68,7 +80,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Demo(args) => crate::demo::run(&args),
         Command::Log(args) => args.run(),
         Command::Crd(args) => args.run(),
-        Command::Completions(args) => args.run(Cli::command()),
+        Command::Completions(args) => args.run(command_line()),
     }
 }
 
@@ -88,6 +100,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 }

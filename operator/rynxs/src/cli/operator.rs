@@ -16,7 +16,9 @@ use crate::adapters::{
     BootClock, Disk, Kubernetes, KubernetesOptions, ObjectStore, ObjectStoreOptions, OsEntropy,
     RealNetwork,
 };
-use crate::telemetry::{Health, LogFormat, LogSettings, Metrics, ProbeServer, ProbeSettings, Telemetry};
+use crate::telemetry::{
+    Health, LogFormat, LogSettings, Metrics, ProbeServer, ProbeSettings, Telemetry,
+};
 
 use super::exit::{Exit, Failure};
 use super::settings::{Settings, StoreType};
@@ -109,8 +111,7 @@ impl OperatorArgs {
             "serving metrics and probes"
         );
         let shutdown = shutdown()?;
-        let operator =
-            rynxs_operator::run(ports, config, Arc::new(telemetry), shutdown.boxed());
+        let operator = rynxs_operator::run(ports, config, Arc::new(telemetry), shutdown.boxed());
         tokio::select! {
             biased;
             done = operator => match done {
@@ -140,7 +141,8 @@ impl OperatorArgs {
         let object_store = match self.settings.log.event_store_type {
             StoreType::File => None,
             StoreType::S3 => {
-                let options = ObjectStoreOptions { ca_bundle: self.settings.bucket.s3_ca_bundle.clone() };
+                let options =
+                    ObjectStoreOptions { ca_bundle: self.settings.bucket.s3_ca_bundle.clone() };
                 let client = ObjectStore::connect(&options)
                     .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
                 Some(client)

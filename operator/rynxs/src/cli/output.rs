@@ -82,7 +82,7 @@ fn closed_pipe(error: io::Error) -> Result<(), Failure> {
 /// A table without borders, columns two spaces apart, no trailing spaces.
 fn render(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|name| name.to_uppercase()));
     for row in rows {
         table.add_row(row);
@@ -104,10 +104,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_lines_have_no_trailing_space() {
-        let rows = [vec!["1".to_owned(), "LogStarted".to_owned()], vec!["100".to_owned(), "x".to_owned()]];
-        assert_eq!(
-            render(&["seq", "event"], &rows),
-            "SEQ  EVENT\n1    LogStarted\n100  x\n"
-        );
+        let rows =
+            [vec!["1".to_owned(), "LogStarted".to_owned()], vec!["100".to_owned(), "x".to_owned()]];
+        assert_eq!(render(&["seq", "event"], &rows), "SEQ  EVENT\n1    LogStarted\n100  x\n");
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use rynxs_core::config::{
-    Append, Checksum, Config, FileStore, LeaderElection, LogSink, OnMissingLog, Reconcile,
-    S3Store, Secret, Store,
+    Append, Checksum, Config, FileStore, LeaderElection, LogSink, OnMissingLog, Reconcile, S3Store,
+    Secret, Store,
 };
 use rynxs_core::event::DecisionSettings;
 
@@ -65,12 +65,24 @@ pub struct BucketArgs {
     #[arg(long, env = "AWS_CA_BUNDLE", value_name = "FILE")]
     pub s3_ca_bundle: Option<PathBuf>,
     /// Access key id; better set in the environment
-    #[arg(long, env = "AWS_ACCESS_KEY_ID", hide_env_values = true, value_name = "ID",
-          default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        env = "AWS_ACCESS_KEY_ID",
+        hide_env_values = true,
+        value_name = "ID",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub s3_access_key_id: String,
     /// Secret access key; better set in the environment, where other users cannot see it
-    #[arg(long, env = "AWS_SECRET_ACCESS_KEY", hide_env_values = true, value_name = "KEY",
-          default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        env = "AWS_SECRET_ACCESS_KEY",
+        hide_env_values = true,
+        value_name = "KEY",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub s3_secret_access_key: String,
     /// Session token of temporary credentials
     #[arg(long, env = "AWS_SESSION_TOKEN", hide_env_values = true, value_name = "TOKEN")]
@@ -106,10 +118,21 @@ pub struct LogArgs {
     #[arg(long, env = "EVENT_STORE_TYPE", value_enum, default_value_t = StoreType::File)]
     pub event_store_type: StoreType,
     /// Directory of the log, for type file
-    #[arg(long, env = "EVENT_STORE_PATH", default_value = "/var/lib/rynxs/log", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "EVENT_STORE_PATH",
+        default_value = "/var/lib/rynxs/log",
+        value_name = "DIR"
+    )]
     pub event_store_path: PathBuf,
     /// Bucket of the log, for type s3
-    #[arg(long, env = "S3_BUCKET", default_value = "", hide_default_value = true, value_name = "BUCKET")]
+    #[arg(
+        long,
+        env = "S3_BUCKET",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "BUCKET"
+    )]
     pub s3_bucket: String,
     /// Keys of the log are PREFIX/0000000000.json and so on
     #[arg(long, env = "S3_PREFIX", default_value = "events", value_name = "PREFIX")]
@@ -142,7 +165,10 @@ impl LogArgs {
         let wrong = || {
             Failure::new(
                 Exit::Config,
-                format!("event store path {}: no directory of that name can hold a log", path.display()),
+                format!(
+                    "event store path {}: no directory of that name can hold a log",
+                    path.display()
+                ),
             )
             .fix("set EVENT_STORE_PATH to a directory such as /var/lib/rynxs/log")
         };
@@ -187,7 +213,12 @@ pub struct ElectionArgs {
     #[arg(long, env = "LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE")]
     pub leader_election_namespace: Option<String>,
     /// Name of the Lease; RBAC names it too
-    #[arg(long, env = "LEADER_ELECTION_LEASE_NAME", default_value = "rynxs-leader", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "LEADER_ELECTION_LEASE_NAME",
+        default_value = "rynxs-leader",
+        value_name = "NAME"
+    )]
     pub leader_election_lease_name: String,
     /// How long others wait after the Lease's last change; whole seconds
     #[arg(long, env = "LEADER_ELECTION_LEASE_DURATION", default_value = "15s", value_parser = duration, value_name = "SPAN")]
@@ -205,7 +236,12 @@ pub struct ElectionArgs {
     #[arg(long, env = "LEADER_ELECTION_STOP_GRACE", default_value = "3s", value_parser = duration, value_name = "SPAN")]
     pub leader_election_stop_grace: Duration,
     /// How far monotonic clocks may run too fast or too slow, in millionths
-    #[arg(long, env = "LEADER_ELECTION_CLOCK_RATE_ERROR_PPM", default_value_t = 50_000, value_name = "PPM")]
+    #[arg(
+        long,
+        env = "LEADER_ELECTION_CLOCK_RATE_ERROR_PPM",
+        default_value_t = 50_000,
+        value_name = "PPM"
+    )]
     pub leader_election_clock_rate_error_ppm: u32,
 }
 
@@ -250,10 +286,21 @@ pub struct ReconcileArgs {
     #[arg(long, env = "RECONCILE_RESYNC", default_value = "10m", value_parser = duration, value_name = "SPAN")]
     pub reconcile_resync: Duration,
     /// Image of Agents that name none
-    #[arg(long, env = "DEFAULT_IMAGE", default_value = "ghcr.io/rynxs/agent-runtime:v0.1.0", value_name = "IMAGE")]
+    #[arg(
+        long,
+        env = "DEFAULT_IMAGE",
+        default_value = "ghcr.io/rynxs/agent-runtime:v0.1.0",
+        value_name = "IMAGE"
+    )]
     pub default_image: String,
     /// Storage class of Agents that name none; the cluster's default if unset
-    #[arg(long, env = "DEFAULT_STORAGE_CLASS", default_value = "", hide_default_value = true, value_name = "CLASS")]
+    #[arg(
+        long,
+        env = "DEFAULT_STORAGE_CLASS",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "CLASS"
+    )]
     pub default_storage_class: String,
     /// Longest duration that a Session may ask for
     #[arg(long, env = "SESSION_MAX_DURATION", default_value = "24h", value_parser = duration, value_name = "SPAN")]
@@ -326,13 +373,44 @@ impl Settings {
             Err(errors) => {
                 let mut message = String::from("these settings cannot work:");
                 for error in &errors {
-                    message.push_str("\n  ");
-                    message.push_str(&error.to_string());
+                    message.push_str(&format!("\n  {} ({error})", variable(error.setting)));
                 }
                 Err(Failure::new(Exit::Config, message))
             }
         }
     }
+}
+
+/// The environment variable that a setting of the configuration comes from.
+fn variable(setting: &str) -> String {
+    let known = match setting {
+        "logSink.store" => "EVENT_STORE_TYPE",
+        "logSink.file.dir" => "EVENT_STORE_PATH",
+        "logSink.s3.region" => "AWS_REGION",
+        "logSink.s3.accessKey" => "AWS_ACCESS_KEY_ID",
+        "logSink.s3.secretKey" => "AWS_SECRET_ACCESS_KEY",
+        "logSink.s3.sessionToken" => "AWS_SESSION_TOKEN",
+        "namespaces" => "WATCH_NAMESPACES",
+        "identityPrefix" => "POD_NAME",
+        "decisions.session_max_duration_s" => "SESSION_MAX_DURATION",
+        _ => "",
+    };
+    if !known.is_empty() {
+        return known.to_owned();
+    }
+    let name = setting.trim_start_matches("logSink.").trim_start_matches("decisions.");
+    let mut variable = String::new();
+    for letter in name.chars() {
+        match letter {
+            '.' => variable.push('_'),
+            upper if upper.is_ascii_uppercase() => {
+                variable.push('_');
+                variable.push(upper);
+            }
+            other => variable.push(other.to_ascii_uppercase()),
+        }
+    }
+    variable
 }
 
 /// The host's name, which is the pod's name inside a pod.
@@ -397,6 +475,60 @@ mod tests {
         let failure = parsed.config("rynxs").unwrap_err();
         assert_eq!(failure.exit, Exit::Config);
         assert!(failure.message.contains("leaderElection.leaseDuration"), "{failure}");
+    }
+
+    #[test]
+    fn every_setting_that_can_be_wrong_is_named_by_its_variable() {
+        use clap::CommandFactory as _;
+        let command = Line::command();
+        let variables: Vec<String> = command
+            .get_arguments()
+            .filter_map(|arg| arg.get_env().map(|name| name.to_string_lossy().into_owned()))
+            .collect();
+        let mut wrong = parse(&[
+            "--event-store-type=s3",
+            "--s3-region=?",
+            "--s3-endpoint=x",
+            "--s3-prefix=/",
+            "--s3-session-token=",
+            "--pod-name=?",
+            "--watch-namespaces=?",
+            "--replicas=20",
+            "--leader-election-enabled=false",
+            "--leader-election-namespace=?",
+            "--leader-election-lease-name=?",
+            "--leader-election-lease-duration=1ms",
+            "--leader-election-renew-deadline=1ms",
+            "--leader-election-retry-period=1ms",
+            "--leader-election-request-timeout=1ms",
+            "--leader-election-stop-grace=1ms",
+            "--leader-election-clock-rate-error-ppm=900000",
+            "--append-max-events=0",
+            "--append-max-bytes=0",
+            "--append-flush-delay=2h",
+            "--append-request-timeout=2h",
+            "--append-deadline=2h",
+            "--reconcile-concurrency=0",
+            "--reconcile-backoff-min=2h",
+            "--reconcile-backoff-max=2h",
+            "--reconcile-request-timeout=2h",
+            "--reconcile-resync=1ms",
+            "--default-image=",
+            "--default-storage-class=?",
+            "--session-max-duration=0s",
+            "--shutdown-timeout=2h",
+        ]);
+        let mut message = wrong.config("x").unwrap_err().message;
+        wrong.log.event_store_type = StoreType::File;
+        message.push_str(&wrong.config("x").unwrap_err().message);
+        let named: std::collections::BTreeSet<&str> = message
+            .lines()
+            .filter_map(|line| line.strip_prefix("  ").and_then(|line| line.split(' ').next()))
+            .collect();
+        assert!(named.len() > 28, "{named:?}");
+        for name in named {
+            assert!(variables.iter().any(|variable| variable == name), "{name} is no variable");
+        }
     }
 
     #[test]

@@ -48,7 +48,9 @@ pub(super) fn location(text: &str) -> Result<Location, String> {
     }
     match text.split_once("://") {
         Some(("file", path)) => Ok(Location::Directory(path.into())),
-        Some((scheme, _)) => Err(format!("{scheme}:// is unknown: expected a directory or s3://BUCKET/PREFIX")),
+        Some((scheme, _)) => {
+            Err(format!("{scheme}:// is unknown: expected a directory or s3://BUCKET/PREFIX"))
+        }
         None => Ok(Location::Directory(text.into())),
     }
 }
@@ -59,7 +61,8 @@ mod tests {
 
     #[test]
     fn locations_are_directories_or_buckets() {
-        let bucket = |prefix: &str| Location::Bucket { bucket: "b".to_owned(), prefix: prefix.to_owned() };
+        let bucket =
+            |prefix: &str| Location::Bucket { bucket: "b".to_owned(), prefix: prefix.to_owned() };
         assert_eq!(location("s3://b"), Ok(bucket("events")));
         assert_eq!(location("s3://b/a/c/"), Ok(bucket("a/c")));
         assert_eq!(location("file:///x"), Ok(Location::Directory("/x".into())));

@@ -71,7 +71,9 @@ pub struct StoreBackend(pub S3Model);
 impl Backend for StoreBackend {
     fn call(&self, request: Request<Bytes>) -> BoxFuture<'static, HostResponse> {
         let answer = self.0.call(now_ms(), request);
-        Box::pin(async move { HostResponse(answer.await.map(|body| Full::new(body).boxed_unsync())) })
+        Box::pin(
+            async move { HostResponse(answer.await.map(|body| Full::new(body).boxed_unsync())) },
+        )
     }
 }
 

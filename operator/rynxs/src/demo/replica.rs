@@ -141,10 +141,7 @@ impl Replica {
 
     /// SIGKILL: no drain, no release, no last word.
     pub async fn kill(&mut self) -> Result<(), Failure> {
-        self.child
-            .kill()
-            .await
-            .map_err(|error| Failure::io(&format!("kill {}", self.name), &error))
+        self.child.kill().await.map_err(|error| Failure::io(&format!("kill {}", self.name), &error))
     }
 
     /// SIGSTOP: the process stands still and knows nothing of it.

@@ -23,8 +23,7 @@ pub struct User {
 impl User {
     /// Reads the kubeconfig.
     pub async fn connect(kubeconfig: &Path) -> Result<Self, Failure> {
-        let options =
-            KubernetesOptions { kubeconfig: Some(kubeconfig.to_owned()), context: None };
+        let options = KubernetesOptions { kubeconfig: Some(kubeconfig.to_owned()), context: None };
         let client = Kubernetes::connect(&options)
             .await
             .map_err(|error| Failure::new(Exit::Bug, error.to_string()))?;
@@ -46,13 +45,11 @@ impl User {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::from(body))
             .map_err(|error| Failure::new(Exit::Bug, format!("request {target}: {error}")))?;
-        let lost = |why: String| {
-            Failure::new(Exit::Unreachable, format!("{method} {target}: {why}"))
-        };
+        let lost =
+            |why: String| Failure::new(Exit::Unreachable, format!("{method} {target}: {why}"));
         let answer = self.client.send(request).await.map_err(|error| lost(error.to_string()))?;
         let (head, body) = answer.into_parts();
-        let body =
-            body.collect(MAX_ANSWER_BYTES).await.map_err(|error| lost(error.to_string()))?;
+        let body = body.collect(MAX_ANSWER_BYTES).await.map_err(|error| lost(error.to_string()))?;
         let value = serde_json::from_slice(&body).map_err(|error| lost(error.to_string()))?;
         Ok((head.status, value))
     }

@@ -104,7 +104,8 @@ impl World {
         let token = secret();
         let api = api_server(&plan, &token);
         install(&api)?;
-        let mut api_host = listen("API server", Arc::new(ApiBackend(api.clone())), plan.api_port).await?;
+        let mut api_host =
+            listen("API server", Arc::new(ApiBackend(api.clone())), plan.api_port).await?;
         api_host.keep_time(api.clone());
         let credentials = ("demo".to_owned(), secret());
         let store = match plan.event_store {
@@ -182,7 +183,11 @@ impl World {
     }
 
     /// Waits until a replica holds the Lease and has opened an epoch; says which.
-    pub async fn leader(&mut self, log: &mut Follower, patience: Duration) -> Result<usize, Failure> {
+    pub async fn leader(
+        &mut self,
+        log: &mut Follower,
+        patience: Duration,
+    ) -> Result<usize, Failure> {
         let path = format!("/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases/rynxs-leader");
         let until = Instant::now() + patience;
         loop {
@@ -225,7 +230,8 @@ fn api_server(plan: &Plan, token: &str) -> ApiServer {
 
 /// What `helm install` would bring.
 fn install(api: &ApiServer) -> Result<(), Failure> {
-    let named = |text: &str| text.replace("RELEASE_NAMESPACE", HOME).replace("SERVICE_ACCOUNT", ACCOUNT);
+    let named =
+        |text: &str| text.replace("RELEASE_NAMESPACE", HOME).replace("SERVICE_ACCOUNT", ACCOUNT);
     for (what, yaml) in [
         ("resource definitions", rynxs_core::crd::all_yaml()),
         ("admission policies", named(POLICIES)),

@@ -37,9 +37,7 @@ pub fn init(settings: &LogSettings) -> Result<(), String> {
     let filter = filter(&settings.level)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let done = match settings.format {
-        LogFormat::Json => {
-            builder.fmt_fields(JsonFields::new()).event_format(JsonLines).try_init()
-        }
+        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(JsonLines).try_init(),
         LogFormat::Text => builder.with_ansi(colours()).with_target(false).try_init(),
     };
     done.map_err(|error| error.to_string())

@@ -98,8 +98,8 @@ fn policy(body: &Value, causes: &mut Vec<Cause>) -> Option<String> {
                 "FieldValueNotSupported",
                 "propagationPolicy",
                 format!(
-                    "Unsupported value: {other:?}: supported values: \"Background\", \
-                     \"Foreground\", \"Orphan\""
+                    "Unsupported value: {other:?}: supported values: \"Foreground\", \
+                     \"Background\", \"Orphan\", \"nil\""
                 ),
             ));
             None
@@ -126,23 +126,23 @@ fn check_preconditions(
         let error = ApiError::new(409, "Conflict", message);
         Err(error.about(&info.group, &info.kind, stored.name()))
     };
-    if let Some(uid) = &options.uid {
-        if uid != stored.uid() {
-            return conflict(format!(
-                "the UID in the precondition ({uid}) does not match the UID in record ({}). The \
+    if let Some(uid) = &options.uid
+        && uid != stored.uid()
+    {
+        return conflict(format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The \
                  object might have been deleted and then recreated",
-                stored.uid()
-            ));
-        }
+            stored.uid()
+        ));
     }
-    if let Some(rv) = &options.resource_version {
-        if *rv != stored.rv.to_string() {
-            return conflict(format!(
-                "the ResourceVersion in the precondition ({rv}) does not match the ResourceVersion \
+    if let Some(rv) = &options.resource_version
+        && *rv != stored.rv.to_string()
+    {
+        return conflict(format!(
+            "the ResourceVersion in the precondition ({rv}) does not match the ResourceVersion \
                  in record ({}). The object might have been modified",
-                stored.rv
-            ));
-        }
+            stored.rv
+        ));
     }
     Ok(())
 }
@@ -305,7 +305,12 @@ pub(super) fn delete_collection(
         let result = delete_stored(call, &stored, &options);
         note_one(call, &stored, &result);
         result?;
-        items.push(crate::convert::from_storage(&info, &stored.value));
+        let mut item = crate::convert::from_storage(&info, &stored.value);
+        if let (false, Some(fields)) = (info.is_custom(), item.as_object_mut()) {
+            fields.remove("apiVersion");
+            fields.remove("kind");
+        }
+        items.push(item);
     }
     call.target.namespace = namespace;
     call.target.name = String::new();

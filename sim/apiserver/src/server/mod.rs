@@ -11,6 +11,7 @@ use futures::stream::BoxStream;
 use http::{Request, Response};
 
 use crate::history::Write;
+use crate::rbac::RightUse;
 use crate::rest;
 
 pub(crate) use cluster::Cluster;
@@ -204,6 +205,24 @@ impl ApiServer {
     #[must_use]
     pub fn history_since(&self, from: u64) -> Vec<Write> {
         self.lock().history.since(from)
+    }
+
+    /// Every right of every bound role, and how often it was needed.
+    #[must_use]
+    pub fn rights(&self) -> Vec<RightUse> {
+        self.lock().rbac.rights()
+    }
+
+    /// What roles refused, in words, and how often.
+    #[must_use]
+    pub fn refusals(&self) -> BTreeMap<String, u64> {
+        self.lock().rbac.refusals().clone()
+    }
+
+    /// How many watches are open.
+    #[must_use]
+    pub fn open_watches(&self) -> usize {
+        self.lock().watches.open()
     }
 
     /// The newest resourceVersion.

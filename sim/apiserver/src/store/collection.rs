@@ -81,11 +81,6 @@ impl Collection {
         self.objects.iter()
     }
 
-    /// How many objects there are.
-    pub(crate) fn len(&self) -> usize {
-        self.objects.len()
-    }
-
     /// The events after `rv`, or `None` if some of them are forgotten.
     pub(crate) fn events_after(&self, rv: u64) -> Option<impl DoubleEndedIterator<Item = &Event>> {
         if rv < self.compacted {

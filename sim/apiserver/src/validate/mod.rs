@@ -5,6 +5,7 @@ mod name;
 
 use serde_json::{Value, json};
 
+use crate::admission;
 use crate::object::{finalizers, is_deleting, meta, meta_str};
 use crate::registry;
 use crate::resource::ResourceInfo;
@@ -15,12 +16,17 @@ pub(crate) fn create(info: &ResourceInfo, value: &Value) -> Vec<Cause> {
     let mut causes = metadata(info, value);
     match &info.schema {
         Some(schema) => causes.extend(schema.validate(value, None)),
-        None => causes.extend(builtin::create(&info.kind, value)),
-    }
-    if info.kind == "CustomResourceDefinition" {
-        causes.extend(definition(value));
+        None => causes.extend(builtin_kind(&info.kind, value)),
     }
     causes
+}
+
+fn builtin_kind(kind: &str, value: &Value) -> Vec<Cause> {
+    match kind {
+        "CustomResourceDefinition" => definition(value),
+        "ValidatingAdmissionPolicy" => admission::check_policy(value),
+        _ => builtin::create(kind, value),
+    }
 }
 
 /// Everything that is wrong with a replacement of `old`.
@@ -35,7 +41,9 @@ pub(crate) fn update(
         if meta(value, field) != meta(old, field) {
             let given = meta(value, field).cloned().unwrap_or(Value::Null);
             let path = format!("metadata.{field}");
-            causes.push(Cause::invalid(path, &given, "field is immutable"));
+            let cause = Cause::invalid(path, &given, "field is immutable");
+            // Metadata of built-in kinds is validated twice.
+            causes.extend(std::iter::repeat_n(cause, if info.is_custom() { 1 } else { 2 }));
         }
     }
     if is_deleting(old) {
@@ -48,19 +56,17 @@ pub(crate) fn update(
                  finalizers []string{{{}}}",
                 added.iter().map(|f| format!("{f:?}")).collect::<Vec<_>>().join(", ")
             );
-            causes.push(Cause::forbidden("metadata.finalizers", &detail));
+            let cause = Cause::forbidden("metadata.finalizers", &detail);
+            causes.extend(std::iter::repeat_n(cause, if info.is_custom() { 1 } else { 2 }));
         }
     }
     match &info.schema {
         Some(schema) => causes.extend(schema.validate(value, Some(old))),
         None if subresource.is_empty() => {
-            causes.extend(builtin::create(&info.kind, value));
+            causes.extend(builtin_kind(&info.kind, value));
             causes.extend(builtin::update(&info.kind, value, old));
         }
         None => {}
-    }
-    if info.kind == "CustomResourceDefinition" {
-        causes.extend(definition(value));
     }
     causes
 }
@@ -83,15 +89,11 @@ fn metadata(info: &ResourceInfo, value: &Value) -> Vec<Cause> {
         }
     }
     let owners = meta(value, "ownerReferences").and_then(Value::as_array);
-    for (index, owner) in owners.into_iter().flatten().enumerate() {
+    for owner in owners.into_iter().flatten() {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner.get(field).and_then(Value::as_str).unwrap_or_default().is_empty() {
-                let path = format!("metadata.ownerReferences[{index}].{field}");
-                causes.push(Cause::invalid(
-                    path,
-                    &json!(""),
-                    &format!("{field} must not be empty"),
-                ));
+                let path = format!("metadata.ownerReferences.{field}");
+                causes.push(Cause::invalid(path, &json!(""), "must not be empty"));
             }
         }
     }

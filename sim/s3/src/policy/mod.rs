@@ -9,8 +9,8 @@ mod pattern;
 
 use std::collections::BTreeMap;
 
-pub(crate) use document::{Kind, Policy};
 use document::{Effect, Operator, Statement, Test};
+pub(crate) use document::{Kind, Policy};
 use pattern::matches;
 
 /// What is asked of policies.
@@ -89,7 +89,12 @@ mod tests {
     use super::*;
     use crate::options::Dialect;
 
-    fn verdict(policy: &str, action: &str, resource: &str, context: &[(&'static str, &str)]) -> Verdict {
+    fn verdict(
+        policy: &str,
+        action: &str,
+        resource: &str,
+        context: &[(&'static str, &str)],
+    ) -> Verdict {
         let policy = Policy::parse(policy, Kind::Bucket, Dialect::Aws).unwrap();
         let context = context.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         let request = AccessRequest {

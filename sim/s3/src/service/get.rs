@@ -90,8 +90,7 @@ fn find(
     wanted: &Wanted<'_>,
 ) -> S3Result<(HeadObjectOutput, Bytes)> {
     let bucket = state.bucket(wanted.bucket)?;
-    let action =
-        if wanted.version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    let action = if wanted.version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
     caller.authorize(state, action, wanted.bucket, Some(wanted.key))?;
     let version = bucket.version(wanted.key, wanted.version).map_err(|error| {
         // Who may not list must not learn which keys are missing.
@@ -139,10 +138,7 @@ fn marker(wanted: &Wanted<'_>, version: &Version) -> S3Error {
     if let Ok(id) = http::HeaderValue::from_str(&version.id) {
         headers.insert("x-amz-version-id", id);
     }
-    headers.insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("application/xml"),
-    );
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/xml"));
     error.set_headers(headers);
     error
 }

@@ -158,7 +158,9 @@ pub(super) fn versions(
     let (mut versions, mut markers) = (Vec::new(), Vec::new());
     for (key, version, latest) in &page.entries {
         match &version.object {
-            Some(object) => versions.push(version_entry(&names.show(key), version, object, *latest)),
+            Some(object) => {
+                versions.push(version_entry(&names.show(key), version, object, *latest))
+            }
             None => markers.push(DeleteMarkerEntry {
                 is_latest: Some(*latest),
                 key: Some(names.show(key)),

@@ -36,9 +36,9 @@ pub(super) fn get_configuration(
     let caller = Caller::of(state, &request);
     caller.authorize(state, "s3:GetBucketObjectLockConfiguration", name, None)?;
     match &bucket.lock {
-        Some(rule) => Ok(GetObjectLockConfigurationOutput {
-            object_lock_configuration: Some(rule.to_dto()),
-        }),
+        Some(rule) => {
+            Ok(GetObjectLockConfigurationOutput { object_lock_configuration: Some(rule.to_dto()) })
+        }
         None => Err(s3_error!(
             ObjectLockConfigurationNotFoundError,
             "Object Lock configuration does not exist for this bucket"

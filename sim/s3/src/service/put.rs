@@ -39,9 +39,15 @@ pub(super) async fn put_object(
         state.bucket(bucket)?;
         caller.authorize(&state, "s3:PutObject", bucket, Some(key))?;
         let personality = state.options.conditional_puts;
-        let condition = wanted(input, personality)?;
-        if personality == ConditionalPuts::Racy {
-            condition::check(state.bucket(bucket)?, key, condition.as_ref())?;
+        let condition = condition::of_write(input.if_none_match.as_ref(), input.if_match.as_ref())?;
+        match personality {
+            ConditionalPuts::Racy => {
+                condition::check(state.bucket(bucket)?, key, condition.as_ref())?;
+            }
+            ConditionalPuts::Unsupported if condition.is_some() => {
+                return Err(condition::unsupported());
+            }
+            ConditionalPuts::Atomic | ConditionalPuts::Ignored | ConditionalPuts::Unsupported => {}
         }
         (caller, condition, personality)
     };
@@ -49,24 +55,12 @@ pub(super) async fn put_object(
         LetOthersGoFirst::default().await;
     }
     let mut state = lock(state);
-    let checked = if personality == ConditionalPuts::Racy { None } else { condition.as_ref() };
-    condition::check(state.bucket(&request.input.bucket)?, &request.input.key, checked)?;
+    if personality == ConditionalPuts::Atomic {
+        let bucket = state.bucket(&request.input.bucket)?;
+        condition::check(bucket, &request.input.key, condition.as_ref())?;
+    }
     let object = object(&state, &request.input, trailers.as_ref(), bytes, &caller)?;
     Ok(S3Response::new(store(&mut state, request.input, object, condition, &caller)?))
-}
-
-/// The condition as this store understands it.
-fn wanted(input: &PutObjectInput, personality: ConditionalPuts) -> S3Result<Option<Condition>> {
-    let condition = condition::of_write(input.if_none_match.as_ref(), input.if_match.as_ref())?;
-    match personality {
-        ConditionalPuts::Atomic | ConditionalPuts::Racy => Ok(condition),
-        ConditionalPuts::Ignored => Ok(None),
-        ConditionalPuts::Unsupported if condition.is_none() => Ok(None),
-        ConditionalPuts::Unsupported => Err(s3_error!(
-            NotImplemented,
-            "A header you provided implies functionality that is not implemented"
-        )),
-    }
 }
 
 async fn read(body: Option<StreamingBlob>) -> S3Result<Bytes> {

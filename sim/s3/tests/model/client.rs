@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, IdentityCache, Region, RequestChecksumCalculation,
     StalledStreamProtectionConfig,
@@ -59,7 +60,8 @@ pub(crate) fn simple() -> (S3Model, Client, Clock) {
 pub(crate) fn with(options: Options) -> (S3Model, Client, Clock) {
     let model = S3Model::new(options);
     let clock = Clock::new();
-    let client = client(&model, &clock, Credentials::new("root", "root-secret", None, None, "test"));
+    let client =
+        client(&model, &clock, Credentials::new("root", "root-secret", None, None, "test"));
     (model, client, clock)
 }
 
@@ -85,6 +87,7 @@ pub(crate) fn client_with_own_clock(
         .endpoint_url("http://s3.test:9000")
         .force_path_style(true)
         .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .build();

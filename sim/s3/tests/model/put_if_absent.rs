@@ -47,9 +47,9 @@ async fn twenty_at_once_have_one_winner_in_each_of_two_hundred_rounds() {
         assert_eq!(get(&client, &key).await.unwrap(), bodies[winners[0]].as_bytes());
         assert!(answers.iter().flat_map(Result::as_ref).count() == 1);
     }
-    let applied = model.history().into_iter().filter(|attempt| {
-        matches!(attempt.outcome, Outcome::Applied { replaced, .. } if !replaced)
-    });
+    let applied = model.history().into_iter().filter(
+        |attempt| matches!(attempt.outcome, Outcome::Applied { replaced, .. } if !replaced),
+    );
     assert_eq!(applied.count(), 200);
 }
 

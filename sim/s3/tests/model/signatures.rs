@@ -45,9 +45,8 @@ async fn session_token_must_match_and_be_alive() {
     };
     let (model, without, _) = with(options);
     assert_eq!(put(&without, "k", b"x").await, Err("InvalidToken".to_owned()));
-    let keys = |token: &str| {
-        Credentials::new("root", "root-secret", Some(token.to_owned()), None, "test")
-    };
+    let keys =
+        |token: &str| Credentials::new("root", "root-secret", Some(token.to_owned()), None, "test");
     let wrong = client(&model, &clock, keys("other"));
     assert_eq!(put(&wrong, "k", b"x").await, Err("InvalidToken".to_owned()));
     let right = client(&model, &clock, keys("token"));

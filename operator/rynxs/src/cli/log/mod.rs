@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 
 pub use open::open;
 pub use reader::{Next, Reader};
-pub use verify::{Verified, Watch, verify};
+pub use verify::{Verified, verify};
 
 use super::exit::{Exit, Failure};
 use super::output::Format;

@@ -83,7 +83,10 @@ impl Reader {
                 GetOutcome::Missing => None,
                 GetOutcome::Unknown(fault) => {
                     let at = store.describe();
-                    return Err(Failure::new(Exit::Unreachable, format!("{at}, record {seq}: {fault}")));
+                    return Err(Failure::new(
+                        Exit::Unreachable,
+                        format!("{at}, record {seq}: {fault}"),
+                    ));
                 }
                 GetOutcome::Refused(fault) => {
                     let at = store.describe();
@@ -163,8 +166,10 @@ fn names(folder: &Path) -> Result<Vec<String>, Failure> {
     let failed = |error: &std::io::Error| {
         let failure = Failure::io(&format!("read {}", folder.display()), error);
         match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => failure
-                .fix("name the directory that holds the log's files, or s3://BUCKET/PREFIX"),
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                Failure { exit: Exit::Config, ..failure }
+                    .fix("name the directory that holds the log's files, or s3://BUCKET/PREFIX")
+            }
             _ => failure,
         }
     };

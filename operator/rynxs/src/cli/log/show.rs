@@ -67,7 +67,8 @@ impl ShowArgs {
 
     fn wants(&self, kind: &str, event: &Value) -> bool {
         let typed = self.event_type.as_ref().is_none_or(|wanted| wanted == kind);
-        typed && self.about.as_ref().is_none_or(|wanted| subjects(event).any(|s| s.ends_with(wanted)))
+        typed
+            && self.about.as_ref().is_none_or(|wanted| subjects(event).any(|s| s.ends_with(wanted)))
     }
 }
 
@@ -176,9 +177,14 @@ fn summary(kind: &str, event: &Value) -> String {
         "ActionsDecided" => {
             let actions = event["actions"].as_array().cloned().unwrap_or_default();
             let actions: Vec<String> = actions.iter().map(action).collect();
-            format!("{about}: {}", if actions.is_empty() { "nothing".to_owned() } else { actions.join(", ") })
+            format!(
+                "{about}: {}",
+                if actions.is_empty() { "nothing".to_owned() } else { actions.join(", ") }
+            )
         }
-        "ActionApplied" => format!("{about} decision {} action {}", number("decision"), number("action")),
+        "ActionApplied" => {
+            format!("{about} decision {} action {}", number("decision"), number("action"))
+        }
         "ActionFailed" => format!(
             "{about} decision {} action {}: {} ({})",
             number("decision"),

@@ -35,9 +35,8 @@ impl TailArgs {
         let mut printer = Printer::new(self.source.output);
         let mut chain = Chain::new();
         let mut newest: VecDeque<Bytes> = VecDeque::new();
-        let broken = |error: rynxs_core::chain::ChainError| {
-            Failure::new(Exit::Corrupt, error.to_string())
-        };
+        let broken =
+            |error: rynxs_core::chain::ChainError| Failure::new(Exit::Corrupt, error.to_string());
         while let Next::Record(bytes) = reader.next().await? {
             chain.push(&bytes).map_err(broken)?;
             newest.push_back(bytes);

@@ -57,20 +57,11 @@ pub struct Verified {
     pub notes: Vec<String>,
 }
 
-/// Looks at records as they are verified.
-pub trait Watch {
-    /// So many records and events have been verified.
-    fn at(&mut self, records: u64, events: u64);
-}
-
-impl Watch for () {
-    fn at(&mut self, _: u64, _: u64) {}
-}
-
-/// Verifies a log from its beginning; also returns the state that it reduces to.
+/// Verifies a log from its beginning; also returns the state that it reduces to. `watch` hears of
+/// every record with the number of records and events so far.
 pub async fn verify(
     reader: &mut Reader,
-    watch: &mut impl Watch,
+    mut watch: impl FnMut(u64, u64),
 ) -> Result<(Verified, Replayer), Failure> {
     let began = Instant::now();
     let mut chain = Chain::new();
@@ -84,13 +75,18 @@ pub async fn verify(
         let record = chain.push(&bytes).map_err(|error| corrupt(error.to_string()))?;
         records += 1;
         events += record.event_count() as u64;
-        replay.push(&record).map_err(|error| corrupt(format!("record {}: {error}", records - 1)))?;
-        watch.at(records, events);
+        replay
+            .push(&record)
+            .map_err(|error| corrupt(format!("record {}: {error}", records - 1)))?;
+        watch(records, events);
     }
     let notes = reader.check_end().await?.into_iter().collect();
     if records == 0 {
-        return Err(Failure::new(Exit::Config, format!("{}: there is no record", reader.describe()))
-            .fix("check the directory, or the bucket and the prefix"));
+        return Err(Failure::new(
+            Exit::Config,
+            format!("{}: there is no record", reader.describe()),
+        )
+        .fix("check the directory, or the bucket and the prefix"));
     }
     let counts = replay.counts();
     let verified = Verified {
@@ -113,8 +109,9 @@ pub async fn verify(
 impl VerifyArgs {
     pub(super) async fn run(&self) -> Result<Exit, Failure> {
         let mut reader = self.source.open()?;
-        let mut progress = Progress::new();
-        let (verified, _) = verify(&mut reader, &mut progress).await?;
+        let progress = Progress::new();
+        let (verified, _) =
+            verify(&mut reader, |records, events| progress.at(records, events)).await?;
         progress.end();
         let mut output = Output::stdout(self.source.output);
         match output.format() {
@@ -163,19 +160,17 @@ impl Progress {
         Self(Some(bar))
     }
 
-    fn end(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Watch for Progress {
-    fn at(&mut self, records: u64, events: u64) {
+    fn at(&self, records: u64, events: u64) {
         if let Some(bar) = &self.0
             && records.is_multiple_of(256)
         {
             bar.set_message(format!("{records} records, {events} events"));
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
         }
     }
 }
