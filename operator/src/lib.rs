@@ -2,7 +2,9 @@
 
 pub mod guard;
 pub mod informer;
+pub mod journal;
 pub mod kube;
 pub mod observe;
 pub mod ports;
 pub mod store;
+pub mod takeover;

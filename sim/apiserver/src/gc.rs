@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::defaults::CLAIM_PROTECTION;
 use crate::object::{Object, finalizers, is_deleting, meta, owner_uids};
 use crate::resource::StorageKey;
 use crate::server::{Cluster, User};
@@ -43,6 +44,10 @@ impl Collector {
 /// Takes note of a stored change; `removed` is the object that is no more.
 pub(crate) fn observe(cluster: &mut Cluster, place: &Place, object: &Object, removed: bool) {
     let uid = object.uid().to_owned();
+    if place.0 == StorageKey::new("", "pods") {
+        let claims = claims_of(cluster, object);
+        cluster.collector.items.extend(claims);
+    }
     if removed {
         cluster.collector.items.extend(cluster.store.dependents(&uid));
         // Its owners may wait for it.
@@ -57,8 +62,9 @@ pub(crate) fn observe(cluster: &mut Cluster, place: &Place, object: &Object, rem
         }
         return;
     }
-    let waits = is_deleting(&object.value)
-        && finalizers(&object.value).iter().any(|f| *f == FOREGROUND || *f == ORPHAN);
+    let ours = [FOREGROUND, ORPHAN, CLAIM_PROTECTION];
+    let waits =
+        is_deleting(&object.value) && finalizers(&object.value).iter().any(|f| ours.contains(f));
     let lost = owner_uids(&object.value).iter().any(|uid| cluster.store.by_uid(uid).is_none());
     if waits || lost {
         cluster.collector.items.insert(place.clone());
@@ -100,9 +106,43 @@ fn process(cluster: &mut Cluster, place: &Place, object: &Arc<Object>) {
         orphan_dependents(cluster, place, object);
     } else if is_deleting(&object.value) && waiting.contains(&FOREGROUND) {
         delete_dependents(cluster, place, object);
+    } else if is_deleting(&object.value) && waiting.contains(&CLAIM_PROTECTION) {
+        if !is_mounted(cluster, object) {
+            drop_finalizer(cluster, place, CLAIM_PROTECTION);
+        }
     } else {
         collect(cluster, place, object);
     }
+}
+
+/// Whether a pod that has not ended uses the claim.
+fn is_mounted(cluster: &Cluster, claim: &Object) -> bool {
+    cluster.objects("", "pods").iter().any(|pod| {
+        let phase = pod.value.pointer("/status/phase").and_then(Value::as_str);
+        let volumes = pod.value.pointer("/spec/volumes").and_then(Value::as_array);
+        let named = |v: &Value| {
+            v.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str)
+                == Some(claim.name())
+        };
+        pod.namespace() == claim.namespace()
+            && !matches!(phase, Some("Succeeded" | "Failed"))
+            && volumes.into_iter().flatten().any(named)
+    })
+}
+
+/// Claims that wait for this pod's end.
+fn claims_of(cluster: &Cluster, pod: &Object) -> Vec<Place> {
+    let storage = StorageKey::new("", "persistentvolumeclaims");
+    let volumes = pod.value.pointer("/spec/volumes").and_then(Value::as_array);
+    volumes
+        .into_iter()
+        .flatten()
+        .filter_map(|v| v.pointer("/persistentVolumeClaim/claimName")?.as_str())
+        .map(|name| (storage.clone(), (pod.namespace().to_owned(), name.to_owned())))
+        .filter(|(storage, key)| {
+            cluster.store.get(storage, key).is_some_and(|c| is_deleting(&c.value))
+        })
+        .collect()
 }
 
 /// Whether an owner reference points to something that lives.

@@ -30,6 +30,7 @@ mod shape;
 mod status_error;
 mod store;
 mod table;
+mod types;
 mod validate;
 mod watch;
 

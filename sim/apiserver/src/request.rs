@@ -123,9 +123,14 @@ impl Query {
         match self.get(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                ApiError::bad_request(format!(
-                    "unable to convert query parameter {name:?}: {text:?} is no number"
-                ))
+                let syntax = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+                ApiError::bad_request(if name == "resourceVersion" {
+                    format!(
+                        "invalid resource version: resourceVersion: Invalid value: {text:?}: {syntax}"
+                    )
+                } else {
+                    syntax
+                })
             }),
         }
     }

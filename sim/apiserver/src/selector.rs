@@ -138,11 +138,21 @@ fn parse_fields(info: &ResourceInfo, text: &str) -> Result<Vec<FieldRequirement>
         };
         let path = path.trim().to_owned();
         if !selectable(info, &path) {
-            return Err(ApiError::bad_request(format!("field label not supported: {path}")));
+            return Err(ApiError::bad_request(unselectable(info, &path)));
         }
         found.push(FieldRequirement { path, equal, value: value.trim().to_owned() });
     }
     Ok(found)
+}
+
+fn unselectable(info: &ResourceInfo, path: &str) -> String {
+    if info.is_custom() || matches!(info.plural.as_str(), "pods" | "events" | "jobs" | "secrets") {
+        format!("field label not supported: {path}")
+    } else {
+        format!(
+            "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        )
+    }
 }
 
 fn selectable(info: &ResourceInfo, path: &str) -> bool {

@@ -88,6 +88,13 @@ impl ApiError {
         self
     }
 
+    /// The same with empty details, as some of the server's layers answer.
+    #[must_use]
+    fn without_details(mut self) -> Self {
+        self.details = Some(json!({}));
+        self
+    }
+
     /// The same with causes.
     #[must_use]
     pub(crate) fn with_causes(mut self, causes: &[Cause]) -> Self {
@@ -180,6 +187,8 @@ impl ApiError {
                 }
             })
             .collect();
+        let mut seen = std::collections::BTreeSet::new();
+        let texts: Vec<String> = texts.into_iter().filter(|t| seen.insert(t.clone())).collect();
         let list = match texts.as_slice() {
             [] => String::new(),
             [one] => format!(": {one}"),
@@ -223,8 +232,9 @@ impl ApiError {
         Self::new(
             406,
             "NotAcceptable",
-            "only the following media types are accepted: application/json",
+            "406: Not Acceptable\n\nAvailable representations: application/json",
         )
+        .without_details()
     }
 
     /// 413.

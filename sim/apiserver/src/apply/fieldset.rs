@@ -85,11 +85,6 @@ impl FieldSet {
         }
     }
 
-    /// Keeps only what is below one top-level element.
-    pub(crate) fn keep_only(&mut self, element: &str) {
-        self.nodes.retain(|e, _| e == element);
-    }
-
     pub(crate) fn union(mut self, other: FieldSet) -> FieldSet {
         for (element, theirs) in other.nodes {
             match self.nodes.get_mut(&element) {

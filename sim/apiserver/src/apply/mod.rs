@@ -25,8 +25,10 @@ pub(crate) enum Reset {
     Nothing,
     /// The main endpoint of a resource with a status endpoint.
     Status,
-    /// The status endpoint.
-    AllButStatus,
+    /// The status endpoint of a custom resource.
+    Spec,
+    /// The status endpoint of a built-in kind.
+    SpecAndLabels,
 }
 
 /// Fields that nobody owns.
@@ -52,8 +54,30 @@ fn strip(set: &mut FieldSet, reset: Reset) {
     match reset {
         Reset::Nothing => {}
         Reset::Status => set.cut(&["f:status"]),
-        Reset::AllButStatus => set.keep_only("f:status"),
+        // Metadata is tracked though the endpoint does not store it.
+        Reset::Spec => set.cut(&["f:spec"]),
+        Reset::SpecAndLabels => {
+            set.cut(&["f:spec"]);
+            set.cut(&["f:metadata", "f:labels"]);
+        }
     }
+}
+
+/// A configuration without what the endpoint ignores.
+fn without_reset(config: &Value, reset: Reset) -> Value {
+    let mut config = config.clone();
+    if let Some(fields) = config.as_object_mut() {
+        match reset {
+            Reset::Nothing => {}
+            Reset::Status => {
+                fields.remove("status");
+            }
+            Reset::Spec | Reset::SpecAndLabels => {
+                fields.remove("spec");
+            }
+        }
+    }
+    config
 }
 
 /// Who writes, and when.
@@ -76,6 +100,7 @@ pub(crate) fn apply(
     writer: Writer<'_>,
     force: bool,
 ) -> Result<Value, ApiError> {
+    let config = &without_reset(config, writer.reset);
     let configured = typed::fields_of(config, shape);
     let mut wanted = configured.clone();
     strip(&mut wanted, writer.reset);
@@ -143,30 +168,35 @@ fn conflict_error(conflicts: &[(Manager, FieldSet)]) -> ApiError {
             let message = format!("conflict with {}", manager.text());
             causes.push(Cause::new("FieldManagerConflict", path.clone(), message));
         }
-        parts.push(match paths.as_slice() {
-            [one] => format!("conflict with {}: {one}", manager.text()),
-            many => {
-                format!("conflicts with {}:\n- {}", manager.text(), many.join("\n- "))
-            }
-        });
+        parts.push((manager.text(), paths));
     }
+    let parts: Vec<String> = parts
+        .into_iter()
+        .map(|(manager, paths)| match paths.as_slice() {
+            [one] if causes.len() == 1 => format!("conflict with {manager}: {one}"),
+            many => format!("conflicts with {manager}:\n- {}", many.join("\n- ")),
+        })
+        .collect();
     let plural = if causes.len() == 1 { "conflict" } else { "conflicts" };
     let message = format!("Apply failed with {} {plural}: {}", causes.len(), parts.join("\n"));
     ApiError::new(409, "Conflict", message).with_causes(&causes)
 }
 
-/// Gives the fields that an update changes to its manager.
+/// Gives the fields that an update changes to its manager; `empty` is what a built-in object
+/// looks like with nothing in it, to compare a new one with.
 pub(crate) fn track_update(
     live: Option<&Value>,
+    empty: Option<&Value>,
     object: &mut Value,
     shape: &Shape,
     writer: Writer<'_>,
 ) {
     let mut owners = live.map(Owners::of).unwrap_or_default();
-    let changes = typed::difference(live, Some(object), shape);
+    let changes = typed::difference(live.or(empty), Some(object), shape);
     let mut touched = changes.modified.union(changes.added);
     strip(&mut touched, writer.reset);
-    let removed = changes.removed;
+    let mut removed = changes.removed;
+    strip(&mut removed, writer.reset);
     for owned in owners.entries.values_mut() {
         owned.set = owned.set.difference(&removed);
     }

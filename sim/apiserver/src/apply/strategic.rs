@@ -82,19 +82,28 @@ fn patch_list(current: &[Value], changes: &[Value], shape: &Shape) -> Vec<Value>
 }
 
 fn patch_items(current: &[Value], changes: &[Value], key: &str, shape: &Shape) -> Vec<Value> {
-    let mut result = current.to_vec();
-    for change in changes {
-        let at = result.iter().position(|item| item.get(key) == change.get(key));
-        if change.get("$patch").and_then(Value::as_str) == Some("delete") {
-            if let Some(at) = at {
-                result.remove(at);
-            }
-            continue;
-        }
-        match at {
-            Some(at) => result[at] = patch(&result[at], change, shape),
-            None => result.push(patch(&Value::Object(Map::new()), change, shape)),
-        }
+    let deletes = |c: &Value| c.get("$patch").and_then(Value::as_str) == Some("delete");
+    let same = |a: &Value, b: &Value| a.get(key) == b.get(key);
+    let place = |item: &Value| current.iter().position(|c| same(c, item));
+    let mut patched: Vec<Value> = Vec::new();
+    for change in changes.iter().filter(|c| !deletes(c)) {
+        let present =
+            place(change).map_or_else(|| Value::Object(Map::new()), |at| current[at].clone());
+        patched.push(patch(&present, change, shape));
     }
+    let mut untouched =
+        current.iter().filter(|item| !changes.iter().any(|c| same(c, item))).peekable();
+    // Items of the patch keep their order; the others go in front of the first that followed them.
+    let mut result = Vec::with_capacity(current.len() + patched.len());
+    for item in patched {
+        while let (Some(other), Some(at)) = (untouched.peek(), place(&item)) {
+            if place(other).is_none_or(|other_at| other_at > at) {
+                break;
+            }
+            result.extend(untouched.next().cloned());
+        }
+        result.push(item);
+    }
+    result.extend(untouched.cloned());
     result
 }

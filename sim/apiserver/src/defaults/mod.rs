@@ -7,7 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::object::meta_str;
+use crate::object::{meta_mut, meta_str};
+
+/// Keeps a claim while a pod uses it.
+pub(crate) const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
 
 /// Fills in what the real server fills in on every write.
 pub(crate) fn complete(kind: &str, value: &mut Value) {
@@ -15,11 +18,8 @@ pub(crate) fn complete(kind: &str, value: &mut Value) {
         "Deployment" => workload::deployment(value),
         "ReplicaSet" => workload::replica_set(value),
         "Job" => workload::job(value),
-        "Pod" => {
-            if let Some(spec) = value.get_mut("spec") {
-                workload::pod_spec(spec, "Always");
-            }
-        }
+        "Pod" => workload::pod(value),
+        "Event" => event(value),
         "PersistentVolumeClaim" => claim(value),
         "NetworkPolicy" => network_policy(value),
         "Secret" => secret(value),
@@ -41,7 +41,16 @@ pub(crate) fn on_create(kind: &str, value: &mut Value) {
             value["status"] = json!({"phase": "Active"});
         }
         "Job" => workload::job_selector(value),
-        "PersistentVolumeClaim" | "Pod" => value["status"] = json!({"phase": "Pending"}),
+        "Pod" => value["status"] = json!({"phase": "Pending"}),
+        "PersistentVolumeClaim" => {
+            value["status"] = json!({"phase": "Pending"});
+            let finalizers = meta_mut(value).entry("finalizers").or_insert_with(|| json!([]));
+            match finalizers.as_array_mut() {
+                Some(list) if list.iter().any(|f| f == CLAIM_PROTECTION) => {}
+                Some(list) => list.push(json!(CLAIM_PROTECTION)),
+                None => *finalizers = json!([CLAIM_PROTECTION]),
+            }
+        }
         _ => {}
     }
     if matches!(kind, "Deployment" | "Job" | "ReplicaSet") && value.get("status").is_none() {
@@ -102,6 +111,24 @@ fn claim(value: &mut Value) {
     if let Some(capacity) = value.pointer_mut("/status/capacity") {
         quantity::canonical_map(capacity);
     }
+}
+
+/// What a built-in object with nothing in it looks like: its structs are there.
+pub(crate) fn empty(kind: &str) -> Value {
+    let template = json!({"metadata": {}, "spec": {}});
+    let spec = match kind {
+        "Deployment" => json!({"template": template, "strategy": {}}),
+        "Job" | "ReplicaSet" => json!({"template": template}),
+        _ => json!({}),
+    };
+    json!({"metadata": {}, "spec": spec, "status": {}})
+}
+
+fn event(value: &mut Value) {
+    let Some(event) = value.as_object_mut() else { return };
+    event.entry("source").or_insert_with(|| json!({}));
+    event.entry("firstTimestamp").or_insert(Value::Null);
+    event.entry("lastTimestamp").or_insert(Value::Null);
 }
 
 fn network_policy(value: &mut Value) {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{default, quantity, spec};
-use crate::object::meta_str;
+use crate::object::{meta, meta_str, set_meta};
 
 pub(super) fn deployment(value: &mut Value) {
     let Some(spec) = spec(value) else { return };
@@ -43,9 +43,6 @@ pub(super) fn job(value: &mut Value) {
     default(spec, "completionMode", json!("NonIndexed"));
     default(spec, "suspend", json!(false));
     default(spec, "manualSelector", json!(false));
-    if spec.get("manualSelector") == Some(&Value::Bool(false)) {
-        spec.remove("manualSelector");
-    }
     let replacement =
         if spec.contains_key("podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
     default(spec, "podReplacementPolicy", json!(replacement));
@@ -69,6 +66,10 @@ pub(super) fn job_selector(value: &mut Value) {
     labels["batch.kubernetes.io/job-name"] = json!(name);
     labels["controller-uid"] = json!(uid);
     labels["job-name"] = json!(name);
+    let labels = labels.clone();
+    if meta(value, "labels").is_none() {
+        set_meta(value, "labels", labels);
+    }
 }
 
 /// Clients do not repeat the generated selector and labels in a whole replacement.
@@ -83,6 +84,20 @@ fn template(spec: &mut Map<String, Value>, restart_policy: &str) {
     let Some(template) = spec.get_mut("template").and_then(Value::as_object_mut) else { return };
     if let Some(pod) = template.get_mut("spec") {
         pod_spec(pod, restart_policy);
+    }
+}
+
+/// A pod's limits without requests are its requests; templates are not touched.
+pub(super) fn pod(value: &mut Value) {
+    let Some(spec) = value.get_mut("spec") else { return };
+    pod_spec(spec, "Always");
+    for list in ["containers", "initContainers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            if let Some(resources) = container.get_mut("resources") {
+                resource_requests(resources);
+            }
+        }
     }
 }
 
@@ -129,7 +144,7 @@ fn container(container: &mut Map<String, Value>) {
     default(container, "terminationMessagePolicy", json!("File"));
     default(container, "resources", json!({}));
     if let Some(resources) = container.get_mut("resources") {
-        resource_requests(resources);
+        quantity::canonical_resources(resources);
     }
     let ports = container.get_mut("ports").and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
@@ -148,9 +163,7 @@ fn container(container: &mut Map<String, Value>) {
     }
 }
 
-/// Canonical quantities; a limit without a request is the request.
 fn resource_requests(resources: &mut Value) {
-    quantity::canonical_resources(resources);
     let limits = resources.get("limits").and_then(Value::as_object).cloned();
     let Some(limits) = limits.filter(|l| !l.is_empty()) else { return };
     let requests = &mut resources["requests"];

@@ -179,6 +179,7 @@ fn is_all_powerful(user: &str, groups: &[String]) -> bool {
     groups.iter().any(|g| g == "system:masters")
         || user.starts_with("system:serviceaccount:kube-system:")
         || user.starts_with("system:kube-")
+        || user.starts_with("system:node:")
 }
 
 /// What a real server's `system:basic-user` allows.

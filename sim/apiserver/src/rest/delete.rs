@@ -98,8 +98,8 @@ fn policy(body: &Value, causes: &mut Vec<Cause>) -> Option<String> {
                 "FieldValueNotSupported",
                 "propagationPolicy",
                 format!(
-                    "Unsupported value: {other:?}: supported values: \"Background\", \
-                     \"Foreground\", \"Orphan\""
+                    "Unsupported value: {other:?}: supported values: \"Foreground\", \
+                     \"Background\", \"Orphan\", \"nil\""
                 ),
             ));
             None
@@ -305,7 +305,12 @@ pub(super) fn delete_collection(
         let result = delete_stored(call, &stored, &options);
         note_one(call, &stored, &result);
         result?;
-        items.push(crate::convert::from_storage(&info, &stored.value));
+        let mut item = crate::convert::from_storage(&info, &stored.value);
+        if let (false, Some(fields)) = (info.is_custom(), item.as_object_mut()) {
+            fields.remove("apiVersion");
+            fields.remove("kind");
+        }
+        items.push(item);
     }
     call.target.namespace = namespace;
     call.target.name = String::new();

@@ -203,7 +203,24 @@ fn other(cluster: &mut Cluster, user: &User, parts: &Parts) -> Result<Response<B
     }
     match discovery::answer(&cluster.registry, path, &parts.headers) {
         Some(response) => Ok(response.map(Body::Full)),
+        None if is_unknown_group(cluster, path) => {
+            // The outermost layer answers in plain text.
+            let text = Bytes::from_static(b"404 page not found\n");
+            let mut response = Response::new(Body::Full(text));
+            *response.status_mut() = http::StatusCode::NOT_FOUND;
+            Ok(response)
+        }
         None => Err(ApiError::unknown_path()),
+    }
+}
+
+fn is_unknown_group(cluster: &Cluster, path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+    match parts.as_slice() {
+        ["apis", group, version, _, ..] => {
+            !cluster.registry.iter().any(|r| r.group == *group && r.version == *version)
+        }
+        _ => false,
     }
 }
 

@@ -98,14 +98,12 @@ impl WriteOptions {
 
 /// Reads `dryRun`; only `All` is supported.
 pub(super) fn check_dry_run(values: &[String], causes: &mut Vec<Cause>) -> bool {
-    for value in values {
-        if value != "All" {
-            causes.push(Cause::new(
-                "FieldValueNotSupported",
-                "dryRun",
-                format!("Unsupported value: {value:?}: supported values: \"All\""),
-            ));
-        }
+    if values.iter().any(|value| value != "All") {
+        causes.push(Cause::new(
+            "FieldValueNotSupported",
+            "dryRun",
+            format!("Unsupported value: {values:?}: supported values: \"All\""),
+        ));
     }
     !values.is_empty()
 }

@@ -35,7 +35,7 @@ pub(super) fn patch(call: &mut Call<'_>) -> Result<Reply, ApiError> {
     write::check_type(call, &mut patched)?;
     write::check_name(call, &mut patched)?;
     convert::to_storage(&info, &mut patched);
-    let warnings = strategy::prune(&info, &mut patched, options.field_validation)?;
+    let warnings = strategy::prune(call, &mut patched, options.field_validation)?;
     call.stamp_sent = annotation(&patched, STAMP).map(str::to_owned);
     write::update(call, patched, &stored, &options, warnings, false)
 }
@@ -88,11 +88,15 @@ fn parse_config(call: &mut Call<'_>) -> Result<Value, ApiError> {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     call.stamp_sent = annotation(&config, STAMP).map(str::to_owned);
-    for field in ["apiVersion", "kind"] {
-        if config.get(field).and_then(Value::as_str).unwrap_or_default().is_empty() {
-            let what = if field == "kind" { "Kind" } else { field };
-            return Err(ApiError::bad_request(format!("Object '{what}' is missing in the patch")));
-        }
+    let text = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default();
+    let info = &call.target.info;
+    if (text("apiVersion"), text("kind")) != (&info.api_version(), &info.kind) {
+        let slash = if text("apiVersion").contains('/') { "" } else { "/" };
+        return Err(ApiError::bad_request(format!(
+            "invalid object type: {slash}{}, Kind={}",
+            text("apiVersion"),
+            text("kind")
+        )));
     }
     write::check_type(call, &mut config)?;
     write::check_name(call, &mut config)?;
@@ -125,7 +129,7 @@ fn apply(call: &mut Call<'_>) -> Result<Reply, ApiError> {
     if stored.is_none() && !call.target.subresource.is_empty() {
         return Err(ApiError::not_found(&info, &call.target.name));
     }
-    let warnings = strategy::prune(&info, &mut config, options.field_validation)?;
+    let warnings = strategy::prune(call, &mut config, options.field_validation)?;
     match stored {
         Some(stored) => {
             let merged = merge(call, &stored.value, &config, &options)?;

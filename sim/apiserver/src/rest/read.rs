@@ -189,6 +189,9 @@ pub(super) fn list(call: &Call<'_>, selector: &Selector) -> Result<Response<Byte
     let page = page(call)?;
     let found = find(call, &page, selector)?;
     let mut metadata = json!({"resourceVersion": page.rv.to_string()});
+    if call.target.info.is_custom() {
+        metadata["continue"] = json!("");
+    }
     if let Some(next) = &found.next {
         metadata["continue"] = json!(token(Some(page.rv), next));
         if selector.is_everything() {

@@ -11,6 +11,7 @@ use crate::object::{keep_field, keep_meta, meta, meta_mut, set_meta, time};
 use crate::registry;
 use crate::resource::ResourceInfo;
 use crate::status_error::ApiError;
+use crate::types::{self, Problem, Type};
 
 /// Kinds whose status endpoint exists but whose `spec` is not covered by `generation`.
 const WITHOUT_GENERATION: [&str; 11] = [
@@ -30,8 +31,8 @@ const WITHOUT_GENERATION: [&str; 11] = [
 /// Fields that the endpoint of the request cannot set.
 pub(super) fn reset(call: &Call<'_>) -> Reset {
     let info = &call.target.info;
-    if call.target.subresource == "status" && info.is_custom() {
-        Reset::AllButStatus
+    if call.target.subresource == "status" {
+        if info.is_custom() { Reset::Spec } else { Reset::SpecAndLabels }
     } else if call.target.subresource.is_empty() && info.has_status {
         Reset::Status
     } else {
@@ -45,14 +46,19 @@ fn counts_generations(info: &ResourceInfo) -> bool {
             || info.group == "rbac.authorization.k8s.io")
 }
 
-/// Drops what the schema does not know; strict requests fail for it, others are warned.
+/// Drops what the type does not have; strict requests fail for it, others are warned, and an
+/// apply of a built-in kind fails always.
 pub(super) fn prune(
-    info: &ResourceInfo,
+    call: &Call<'_>,
     value: &mut Value,
     validation: FieldValidation,
 ) -> Result<Vec<String>, ApiError> {
-    let Some(schema) = &info.schema else { return Ok(Vec::new()) };
-    let unknown = schema.prune(value);
+    let info = &call.target.info;
+    let unknown = match (&info.schema, types::of(&info.kind)) {
+        (Some(schema), _) => schema.prune(value),
+        (None, Some(of)) => prune_built_in(call, value, of)?,
+        (None, None) => Vec::new(),
+    };
     let messages: Vec<String> =
         unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
     match validation {
@@ -69,18 +75,58 @@ pub(super) fn prune(
     }
 }
 
+fn prune_built_in(call: &Call<'_>, value: &mut Value, of: &Type) -> Result<Vec<String>, ApiError> {
+    let info = &call.target.info;
+    let mut unknown = Vec::new();
+    for problem in types::check(value, of) {
+        if call.verb == "apply" {
+            let what = match problem {
+                Problem::Unknown(path) => format!(".{path}: field not declared in schema"),
+                Problem::Mistyped(path, what) => format!(".{path}: {what}"),
+            };
+            let message = format!(
+                "failed to create typed patch object ({}/{}; {}, Kind={}): {what}",
+                call.target.namespace,
+                call.target.name,
+                match info.group.as_str() {
+                    "" => format!("/{}", info.version),
+                    _ => info.api_version(),
+                },
+                info.kind
+            );
+            return Err(ApiError::new(500, "", message));
+        }
+        match problem {
+            Problem::Unknown(path) => unknown.push(path),
+            Problem::Mistyped(path, what) => {
+                return Err(ApiError::bad_request(format!(
+                    "{} in version {:?} cannot be handled as a {}: {path}: {what}",
+                    info.kind, info.version, info.kind
+                )));
+            }
+        }
+    }
+    if !unknown.is_empty() {
+        types::drop_unknown(value, of);
+    }
+    Ok(unknown)
+}
+
 /// Defaults and canonical forms.
 pub(super) fn complete(call: &Call<'_>, value: &mut Value) {
     let info = &call.target.info;
-    match &info.schema {
-        Some(schema) => schema.default(value),
-        None => defaults::complete(&info.kind, value),
+    match (&info.schema, types::of(&info.kind)) {
+        (Some(schema), _) => {
+            schema.default(value);
+            types::drop_empty_metadata(value);
+        }
+        (None, of) => {
+            if let Some(of) = of {
+                types::drop_empty(value, of);
+            }
+            defaults::complete(&info.kind, value);
+        }
     }
-    drop_nulls_of_metadata(value);
-}
-
-fn drop_nulls_of_metadata(value: &mut Value) {
-    meta_mut(value).retain(|_, field| !field.is_null());
 }
 
 /// Makes a new object of what the client sent.

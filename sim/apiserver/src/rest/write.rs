@@ -60,6 +60,25 @@ pub(super) fn check_type(call: &Call<'_>, value: &mut Value) -> Result<(), ApiEr
         )));
     };
     let (api_version, kind) = (info.api_version(), info.kind.clone());
+    let text = |f: &str| object.get(f).and_then(Value::as_str).unwrap_or_default();
+    if info.is_custom() {
+        let body = String::from_utf8_lossy(&call.body);
+        for (field, name) in [("kind", "Kind"), ("apiVersion", "apiVersion")] {
+            if text(field).is_empty() {
+                return Err(ApiError::bad_request(format!(
+                    "the object provided is unrecognized (must be of type {kind}): Object '{name}' \
+                     is missing in '{body}' ({body})"
+                )));
+            }
+        }
+    }
+    if !text("apiVersion").is_empty() && text("apiVersion") != api_version {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version \
+             ({api_version})",
+            text("apiVersion"),
+        )));
+    }
     for (field, wanted) in [("apiVersion", &api_version), ("kind", &kind)] {
         match object.get(field).and_then(Value::as_str) {
             None | Some("") => {
@@ -67,12 +86,10 @@ pub(super) fn check_type(call: &Call<'_>, value: &mut Value) -> Result<(), ApiEr
             }
             Some(given) if given == wanted => {}
             Some(_) => {
-                let text = |f: &str| object.get(f).and_then(Value::as_str).unwrap_or_default();
+                let given = object.get("kind").and_then(Value::as_str).unwrap_or_default();
                 return Err(ApiError::bad_request(format!(
-                    "the API version in the data ({}, Kind={}) does not match the expected API \
-                     version ({api_version}, Kind={kind})",
-                    text("apiVersion"),
-                    text("kind"),
+                    "{given} in version {:?} cannot be handled as a {kind}: unknown conversion",
+                    info.version
                 )));
             }
         }
@@ -123,11 +140,11 @@ pub(super) fn post(call: &mut Call<'_>) -> Result<Reply, ApiError> {
     {
         return Err(ApiError::new(
             500,
-            "InternalError",
+            "",
             "resourceVersion should not be set on objects to be created",
         ));
     }
-    let warnings = strategy::prune(&call.target.info, &mut value, options.field_validation)?;
+    let warnings = strategy::prune(call, &mut value, options.field_validation)?;
     create(call, value, &options, warnings, false)
 }
 
@@ -137,13 +154,14 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, ApiError> {
     let mut value = parse_body(call)?;
     check_name(call, &mut value)?;
     let info = Arc::clone(&call.target.info);
-    let warnings = strategy::prune(&info, &mut value, options.field_validation)?;
+    let warnings = strategy::prune(call, &mut value, options.field_validation)?;
     let uid = meta_str(&value, "uid").to_owned();
     match call.cluster.store.get(&info.storage, &call.target.key()).map(Arc::clone) {
         Some(stored) => {
             if !uid.is_empty() && uid != stored.uid() {
                 let why = format!(
-                    "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    "{}Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    storage_error(call),
                     stored.uid()
                 );
                 return Err(ApiError::conflict(&info, &call.target.name, &why));
@@ -154,8 +172,10 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, ApiError> {
             Err(ApiError::not_found(&info, &call.target.name))
         }
         None if !uid.is_empty() => {
-            let why =
-                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
+            let why = format!(
+                "{}Precondition failed: UID in precondition: {uid}, UID in object meta: ",
+                storage_error(call)
+            );
             Err(ApiError::conflict(&info, &call.target.name, &why))
         }
         None => {
@@ -163,6 +183,17 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, ApiError> {
             create(call, value, &options, warnings, false)
         }
     }
+}
+
+/// How the storage layer introduces a failed precondition.
+fn storage_error(call: &Call<'_>) -> String {
+    let info = &call.target.info;
+    let group = if info.is_custom() { format!("{}/", info.group) } else { String::new() };
+    format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{group}{}/{}/{}, ResourceVersion: \
+         0, AdditionalErrorMsg: ",
+        info.plural, call.target.namespace, call.target.name
+    )
 }
 
 /// 404 if the namespace does not exist, 403 if it is going away.
@@ -244,10 +275,12 @@ pub(super) fn update(
     if !tracked {
         crate::object::keep_meta(&mut value, &stored.value, "managedFields");
     }
-    strategy::prepare_update(call, &mut value, &stored.value);
+    // Ownership looks at what was sent, before the endpoint's limits are applied to it.
+    strategy::complete(call, &mut value);
     if !tracked {
         track(call, Some(&stored.value), &mut value, options);
     }
+    strategy::prepare_update(call, &mut value, &stored.value);
     set_meta(&mut value, "resourceVersion", json!(stored.rv.to_string()));
     let causes = validate::update(&info, &call.target.subresource, &value, &stored.value);
     if !causes.is_empty() {
@@ -262,12 +295,13 @@ pub(super) fn update(
     }
     let place = (info.storage.clone(), call.target.key());
     let finished = is_deleting(&stored.value) && is_finalized(&info.kind, &value);
-    let object = if finished {
-        call.cluster.commit(&place, None)
-    } else {
-        call.cluster.commit(&place, Some(value))
-    };
-    after_commit(call.cluster, &place, &object, finished);
+    if finished {
+        let object = call.cluster.commit(&place, None);
+        after_commit(call.cluster, &place, &object, true);
+        return Ok(Reply { code: 200, shown: Shown::Loose(value), warnings });
+    }
+    let object = call.cluster.commit(&place, Some(value));
+    after_commit(call.cluster, &place, &object, false);
     Ok(Reply { code: 200, shown: Shown::Stored(object), warnings })
 }
 
@@ -289,7 +323,10 @@ fn check_version(call: &Call<'_>, value: &Value, stored: &Object) -> Result<(), 
                 &json!(0),
                 "must be specified for an update",
             );
-            return Err(ApiError::invalid(info, &call.target.name, &[cause]));
+            // The storage layer knows the resource, not the kind.
+            let causes = [cause];
+            let name = &call.target.name;
+            return Err(ApiError::invalid_kind(&info.group, &info.plural, name, &causes));
         }
         return Ok(());
     }
@@ -307,7 +344,8 @@ fn track(call: &Call<'_>, live: Option<&Value>, value: &mut Value, options: &Wri
     let manager = Manager::updater(options.manager(call), &api_version, &call.target.subresource);
     let reset = strategy::reset(call);
     let writer = Writer { manager, api_version: &api_version, time: &time, reset };
-    track_update(live, value, &info.shape, writer);
+    let empty = (!info.is_custom()).then(|| crate::defaults::empty(&info.kind));
+    track_update(live, empty.as_ref(), value, &info.shape, writer);
 }
 
 /// Whether two states differ at most in the times of managedFields.

@@ -66,16 +66,7 @@ impl Compiler {
         self.junctors(schema, path, &mut node);
         self.check_default(&node, path);
         if place == Place::Root {
-            // Every object has them, whatever the schema says.
-            for (name, kind) in
-                [("apiVersion", Type::String), ("kind", Type::String), ("metadata", Type::Object)]
-            {
-                node.properties.entry(name.to_owned()).or_insert_with(|| Node {
-                    kind: Some(kind),
-                    preserves_unknown: true,
-                    ..Node::default()
-                });
-            }
+            add_type_and_name(&mut node);
         }
         node.rules = self.rules(schema, path, &node);
         node
@@ -231,6 +222,19 @@ impl Compiler {
                 ));
             })
             .ok()
+    }
+}
+
+/// Every object has a type and a name, whatever its schema says; rules may name these and nothing
+/// else of `metadata`.
+fn add_type_and_name(root: &mut Node) {
+    let of = |kind| Node { kind: Some(kind), ..Node::default() };
+    for field in ["apiVersion", "kind"] {
+        root.properties.entry(field.to_owned()).or_insert_with(|| of(Type::String));
+    }
+    let metadata = root.properties.entry("metadata".to_owned()).or_insert_with(|| of(Type::Object));
+    for field in ["name", "generateName"] {
+        metadata.properties.entry(field.to_owned()).or_insert_with(|| of(Type::String));
     }
 }
 

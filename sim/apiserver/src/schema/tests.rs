@@ -124,3 +124,25 @@ fn a_crd_that_a_real_server_refuses_is_refused() {
         "{default}"
     );
 }
+
+#[test]
+fn root_rules_may_name_the_objects_name_and_no_other_metadata() {
+    let compile = |rule: &str| {
+        let schema = json!({
+            "type": "object",
+            "properties": {"metadata": {"type": "object"}},
+            "x-kubernetes-validations": [{"rule": rule, "message": "too long"}],
+        });
+        Schema::compile(&json!({"schema": {"openAPIV3Schema": schema}}))
+    };
+    let schema = compile("size(self.metadata.name) <= 3").expect("a real server accepts it");
+    let named = |name: &str| json!({"metadata": {"name": name, "labels": {"a": "b"}}});
+    assert_eq!(schema.validate(&named("abc"), None), []);
+    assert_eq!(schema.validate(&named("abcd"), None).len(), 1);
+    let mut object = named("abc");
+    assert_eq!(schema.prune(&mut object), Vec::<String>::new());
+    schema.default(&mut object);
+    assert_eq!(object, named("abc"));
+    assert!(compile("self.metadata.labels.size() == 0").is_err());
+    assert!(compile("self.kind == 'X'").is_ok());
+}

@@ -39,7 +39,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(super) fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         let mut cluster = Self {
             now_ms: options.start_ms,
             registry: Registry::new(),
@@ -48,7 +48,7 @@ impl Cluster {
             rbac: Rbac::default(),
             history: History::new(options.writes_kept),
             collector: Collector::default(),
-            controllers: Controllers,
+            controllers: Controllers::default(),
             watches: Clockwork::default(),
             wakers: Vec::new(),
             options,

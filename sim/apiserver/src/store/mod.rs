@@ -40,7 +40,8 @@ impl Store {
     /// An empty store; `window` is how many events each collection remembers.
     pub(crate) fn new(seed: u64, window: usize) -> Self {
         Self {
-            rv: 1,
+            // Above 1, which no object may have: an apply with that version only creates.
+            rv: 100,
             seed,
             created: 0,
             window,

@@ -58,6 +58,12 @@ fn containers(value: &Value, path: &str, causes: &mut Vec<Cause>) {
 fn selector_matches(value: &Value, causes: &mut Vec<Cause>) {
     let Some(selector) = value.pointer("/spec/selector") else {
         causes.push(Cause::required("spec.selector", ""));
+        let labels = value.pointer("/spec/template/metadata/labels").cloned();
+        causes.push(Cause::invalid(
+            "spec.template.metadata.labels",
+            &labels.unwrap_or(Value::Null),
+            "`selector` does not match template `labels`",
+        ));
         return;
     };
     let labels = value.pointer("/spec/template/metadata/labels").cloned().unwrap_or(json!({}));

@@ -41,7 +41,9 @@ pub(crate) fn update(
         if meta(value, field) != meta(old, field) {
             let given = meta(value, field).cloned().unwrap_or(Value::Null);
             let path = format!("metadata.{field}");
-            causes.push(Cause::invalid(path, &given, "field is immutable"));
+            let cause = Cause::invalid(path, &given, "field is immutable");
+            // Metadata of built-in kinds is validated twice.
+            causes.extend(std::iter::repeat_n(cause, if info.is_custom() { 1 } else { 2 }));
         }
     }
     if is_deleting(old) {
@@ -54,7 +56,8 @@ pub(crate) fn update(
                  finalizers []string{{{}}}",
                 added.iter().map(|f| format!("{f:?}")).collect::<Vec<_>>().join(", ")
             );
-            causes.push(Cause::forbidden("metadata.finalizers", &detail));
+            let cause = Cause::forbidden("metadata.finalizers", &detail);
+            causes.extend(std::iter::repeat_n(cause, if info.is_custom() { 1 } else { 2 }));
         }
     }
     match &info.schema {
@@ -86,15 +89,11 @@ fn metadata(info: &ResourceInfo, value: &Value) -> Vec<Cause> {
         }
     }
     let owners = meta(value, "ownerReferences").and_then(Value::as_array);
-    for (index, owner) in owners.into_iter().flatten().enumerate() {
+    for owner in owners.into_iter().flatten() {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner.get(field).and_then(Value::as_str).unwrap_or_default().is_empty() {
-                let path = format!("metadata.ownerReferences[{index}].{field}");
-                causes.push(Cause::invalid(
-                    path,
-                    &json!(""),
-                    &format!("{field} must not be empty"),
-                ));
+                let path = format!("metadata.ownerReferences.{field}");
+                causes.push(Cause::invalid(path, &json!(""), "must not be empty"));
             }
         }
     }

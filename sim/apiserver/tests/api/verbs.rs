@@ -43,7 +43,8 @@ fn what_is_created_can_be_read_listed_changed_and_deleted() {
 #[test]
 fn unknown_paths_methods_and_media_types_are_refused() {
     let world = World::new();
-    world.get("/apis/none.example/v1/things").refused(404, "NotFound", "could not find");
+    let nothing = world.get("/apis/none.example/v1/things").expect(404);
+    assert_eq!(nothing.body, "404 page not found\n");
     world.get("/api/v1/namespaces/default/things").refused(404, "NotFound", "could not find");
     world.request("", Method::PUT, CONFIG_MAPS, "application/json", Some(json!({}))).refused(
         405,

@@ -73,9 +73,14 @@ impl World {
         Self { server: ApiServer::new(options), now_ms }
     }
 
-    /// Lets time pass and the server notice.
-    pub(crate) fn pass(&self, ms: u64) {
+    /// Lets time pass; nothing but requests happens.
+    pub(crate) fn wait(&self, ms: u64) {
         self.now_ms.set(self.now_ms.get() + ms);
+    }
+
+    /// Lets time pass and the server notice: controllers and collectors run.
+    pub(crate) fn pass(&self, ms: u64) {
+        self.wait(ms);
         let _ = self.server.tick(self.now_ms.get());
     }
 
