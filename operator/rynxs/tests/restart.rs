@@ -152,7 +152,7 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder.join("log"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|kind| kind == "log" || kind == "jsonl"))
+        .filter(|path| path.extension().is_some_and(|kind| kind == "jsonl"))
         .collect();
     paths.sort();
     paths
