@@ -9,7 +9,6 @@ pub mod canonical;
 pub mod chain;
 pub mod config;
 pub mod crd;
-pub mod election;
 pub mod decide;
 pub mod duration;
 pub mod election;

@@ -15,7 +15,7 @@ mod status;
 
 use serde_json::{Value, json};
 
-use crate::record::canonical_json;
+use crate::canonical;
 use crate::resource::validate::NAME_MAX;
 use crate::resource::{GROUP, VERSION};
 
@@ -71,7 +71,7 @@ pub fn all_yaml() -> String {
 
 /// YAML with sorted keys, whatever map type serde_json was built with.
 fn yaml(value: &Value) -> String {
-    let sorted: Value = serde_json::from_str(&canonical_json(value)).expect("it was just written");
+    let sorted: Value = serde_json::from_str(&canonical::text(value)).expect("it was just written");
     serde_yaml_ng::to_string(&sorted).expect("JSON can be written as YAML")
 }
 

@@ -36,6 +36,12 @@ pub(crate) fn settings() -> DecisionSettings {
     }
 }
 
+/// Whether generated files are to be written rather than compared.
+#[allow(clippy::disallowed_methods, reason = "how a person asks a test to write its files")]
+pub(crate) fn updating() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some()
+}
+
 pub(crate) fn key(name: &str) -> Key {
     Key::new("team-a", name)
 }

@@ -6,6 +6,8 @@ use rynxs_core::crd;
 use rynxs_core::resource::{AgentSpec, SessionSpec};
 use serde_json::{Value, json};
 
+use crate::book::updating;
+
 fn schema(crd: &Value) -> Value {
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
@@ -15,7 +17,7 @@ fn the_committed_files_are_what_is_generated() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/rynxs/crds");
     for (name, text) in crd::files() {
         let path = folder.join(name);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        if updating() {
             std::fs::create_dir_all(&folder).expect("the folder can be made");
             std::fs::write(&path, &text).expect("the file can be written");
         }

@@ -14,7 +14,7 @@ use rynxs_core::resource::{
     AgentSpec, OperatingMode, Role, SessionMode, SessionSpec, ShutdownPolicy, children,
 };
 
-use crate::book::{Book, NOW_MS, key, run_of, settings, worker};
+use crate::book::{Book, NOW_MS, key, run_of, settings, updating, worker};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -179,7 +179,7 @@ fn the_same_events_lead_to_the_committed_decisions() {
     let path = folder().join(format!("logic-{LOGIC}.jsonl"));
     let text = story().lines();
     // An existing golden log is never rewritten: decisions that changed need a new version.
-    if std::env::var_os("UPDATE_GOLDEN").is_some() && !path.exists() {
+    if updating() && !path.exists() {
         std::fs::create_dir_all(folder()).expect("the folder can be made");
         std::fs::write(&path, &text).expect("the file can be written");
     }
