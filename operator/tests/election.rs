@@ -20,7 +20,7 @@ use rynxs_core::ids::Seq;
 use rynxs_operator::guard::Guard;
 use rynxs_operator::observe::Silent;
 use rynxs_operator::ports::{Body, Clock, NetError, Network, Service};
-use rynxs_operator::run::{Lead, LeaderEnd, Leading, RunError, run_with};
+use rynxs_operator::run::{Closed, Lead, LeaderEnd, Leading, RunError, run_with};
 use rynxs_operator::store::LogStore;
 use support::TokioClock;
 
@@ -127,8 +127,13 @@ struct Recorder {
 }
 
 impl Lead for Recorder {
+    fn open(&self) -> BoxFuture<'static, Result<Arc<dyn LogStore>, Closed>> {
+        let store: Arc<dyn LogStore> = Arc::new(NoLog);
+        async { Ok(store) }.boxed()
+    }
+
     fn lead(&self, leading: Leading) -> BoxFuture<'static, LeaderEnd> {
-        let Leading { identity, guard, stop } = leading;
+        let Leading { identity, guard, stop, .. } = leading;
         let now = self.clock.now();
         guard.check(now).expect("who is told to lead may");
         let mut guards = self.book.guards.lock().unwrap();
@@ -207,10 +212,9 @@ impl World {
             }
         }
         .boxed();
-        let run = async move {
-            run_with(ports, config, Arc::new(Silent), shutdown, Arc::new(NoLog), &recorder).await
-        }
-        .boxed();
+        let run =
+            async move { run_with(ports, config, Arc::new(Silent), shutdown, &recorder).await }
+                .boxed();
         Replica { run, stop: Some(stop), link, path }
     }
 
