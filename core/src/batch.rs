@@ -77,6 +77,12 @@ impl Group {
         Ok(())
     }
 
+    /// The events, the fact first.
+    #[must_use]
+    pub fn events(&self) -> &[EncodedEvent] {
+        &self.events
+    }
+
     /// Number of events.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -11,6 +11,10 @@ use crate::resource::{AgentSpec, SessionSpec};
 /// One event of a record; on the wire an object whose field `type` is the variant's name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "few events live at a time; the state keeps no events"
+)]
 pub enum Event {
     /// Record 0: the log's identity and the number at which its stamps start.
     LogStarted {
@@ -67,6 +71,10 @@ pub enum Event {
         /// this uid and repeated unchanged, so that a failover never restarts the timer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_ms: Option<u64>,
+        /// When it was first seen cancelled, Unix milliseconds; repeated unchanged like
+        /// `expires_ms`. The time to live after the end counts from here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cancelled_ms: Option<u64>,
     },
     /// A Session is gone or being deleted.
     SessionDeleted {

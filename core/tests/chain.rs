@@ -36,7 +36,7 @@ fn a_log_is_read_from_its_bytes_alone() {
 fn refused(bytes: &[u8]) -> ChainFault {
     let mut chain = two_epochs().chain;
     let before = chain.clone();
-    let error = chain.push(bytes).unwrap_err();
+    let error = chain.push(bytes).expect_err("the record does not continue the log");
     assert_eq!(error.seq, Seq(5));
     assert_eq!(chain, before, "a refused record changes nothing");
     error.fault

@@ -2,9 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-use super::canonical::sha256;
 use super::error::RecordError;
 use super::scan::{EventSpan, Scanner, event_kind, excerpt};
+use super::text::sha256;
 use super::{DOMAIN, Header, MAX_EVENTS, MAX_RECORD_BYTES, MAX_WRITER_BYTES, VERSION};
 use crate::event::Event;
 use crate::ids::{Epoch, Hash, Nonce, Seq, WriterId};

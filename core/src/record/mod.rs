@@ -6,20 +6,20 @@
 //! canonical form (white space, key order, unknown or repeated keys, other escapes) is refused.
 //! `docs/format/README.md` describes the bytes for other implementations.
 
-mod canonical;
 mod decode;
 mod encode;
 mod error;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::sync::Arc;
 
-pub use canonical::{canonical_json, sha256};
 pub use decode::{RawEvent, Record, decode};
 pub use encode::{EncodedEvent, encode};
 pub use error::RecordError;
+pub use text::sha256;
 
 use crate::ids::{Epoch, Hash, Nonce, Seq, WriterId};
 use crate::time::WallMs;

@@ -3,10 +3,13 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::canonical::canonical_json;
 use super::scan::{Scanner, event_kind};
 use super::*;
 use crate::event::Event;
+
+fn canonical_json(value: &Value) -> String {
+    String::from_utf8(crate::canonical::bytes(value)).unwrap()
+}
 
 fn scans_as_event(text: &str) -> Result<String, RecordError> {
     let mut scan = Scanner::new(text);

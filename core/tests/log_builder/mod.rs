@@ -108,7 +108,7 @@ impl LogBuilder {
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        self.chain.push(bytes).unwrap();
+        self.chain.push(bytes).expect("the builder builds right records");
         self.lines.push(bytes.to_vec());
     }
 }
@@ -121,7 +121,7 @@ pub(crate) fn seal(body: &str) -> Vec<u8> {
 
 /// The body of a record.
 pub(crate) fn body(bytes: &[u8]) -> String {
-    String::from_utf8(bytes[90..bytes.len() - 1].to_vec()).unwrap()
+    String::from_utf8(bytes[90..bytes.len() - 1].to_vec()).expect("records are UTF-8")
 }
 
 /// A record whose body had one text replaced and was sealed again.

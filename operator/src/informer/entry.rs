@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rynxs_core::ids::{Hash, Key, Kind, LogId, ObjectRef, Stamp, Uid};
-use rynxs_core::names::{AGENT, DELETING, LOG, RETAINED_FOR, SESSION, STAMP};
+use rynxs_core::ids::{Hash, Kind, LogId, ObjectRef, Stamp, Uid};
+use rynxs_core::names::{DELETING, LOG, RETAINED_FOR, STAMP};
 use serde_json::Value;
 
 use crate::kube::Incarnation;
@@ -58,14 +58,23 @@ pub struct Managed {
     pub marked: bool,
     /// Whether it is a workspace that outlives its Agent.
     pub retained: bool,
-    /// Uid of its owner.
-    pub owner: Option<Uid>,
-    /// The Agent or Session whose name its labels carry.
-    pub subject: Option<ObjectRef>,
+    /// Its owner.
+    pub owner: Option<Owner>,
     /// Hash of the fields that we own.
     pub projection: Hash,
+    /// `metadata.generation`, zero for kinds that have none.
+    pub generation: i64,
     /// The status of a Deployment, Job or volume claim, as compact JSON; empty for other kinds.
     pub status: Arc<str>,
+}
+
+/// The first owner reference of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The Agent or Session that it names; none if it names another kind.
+    pub subject: Option<ObjectRef>,
+    /// The incarnation that it names.
+    pub uid: Uid,
 }
 
 impl Entry {
@@ -139,14 +148,17 @@ impl Managed {
     fn read(object: &ObjectRef, live: &Value, project: Project) -> Self {
         let metadata = &live["metadata"];
         let annotation = |name: &str| metadata["annotations"].get(name).and_then(Value::as_str);
-        let label = |name: &str| metadata["labels"].get(name).and_then(Value::as_str);
-        let owner = metadata["ownerReferences"]
-            .as_array()
-            .and_then(|owners| owners.first())
-            .and_then(|owner| owner["uid"].as_str());
-        let subject = label(SESSION)
-            .map(|name| (Kind::Session, name))
-            .or_else(|| label(AGENT).map(|name| (Kind::Agent, name)));
+        let owners = metadata["ownerReferences"].as_array();
+        let owner = owners.and_then(|owners| owners.first()).and_then(|owner| {
+            let kind = owner["kind"].as_str().and_then(Kind::parse);
+            let name = owner["name"].as_str();
+            Some(Owner {
+                subject: kind
+                    .zip(name)
+                    .map(|(kind, name)| ObjectRef::new(kind, object.key.namespace.as_str(), name)),
+                uid: Uid::from(owner["uid"].as_str()?),
+            })
+        });
         let status = match object.kind {
             Kind::Deployment | Kind::Job | Kind::PersistentVolumeClaim => {
                 live.get("status").map_or_else(String::new, Value::to_string)
@@ -158,12 +170,9 @@ impl Managed {
             log: annotation(LOG).map(LogId::from),
             marked: annotation(DELETING) == Some("true"),
             retained: annotation(RETAINED_FOR).is_some(),
-            owner: owner.map(Uid::from),
-            subject: subject.map(|(kind, name)| ObjectRef {
-                kind,
-                key: Key::new(object.key.namespace.clone(), name),
-            }),
+            owner,
             projection: project(object.kind, live),
+            generation: metadata["generation"].as_i64().unwrap_or(0),
             status: status.into(),
         }
     }
@@ -186,13 +195,12 @@ mod tests {
         let live = json!({
             "metadata": {
                 "name": "a-run", "namespace": "team", "uid": "u", "resourceVersion": "17",
-                "labels": {"rynxs.universe.ai/agent": "a", "rynxs.universe.ai/session": "s"},
                 "annotations": {
                     "rynxs.universe.ai/stamp": "1000009",
                     "rynxs.universe.ai/log": "l",
                     "rynxs.universe.ai/deleting": "true"
                 },
-                "ownerReferences": [{"uid": "su"}],
+                "ownerReferences": [{"kind": "Session", "name": "s", "uid": "su"}],
                 "managedFields": [{"manager": "rynxs"}]
             },
             "status": {"active": 1}
@@ -203,8 +211,8 @@ mod tests {
         assert_eq!(entry.version, 17);
         let managed = entry.managed().expect("a managed object");
         assert_eq!(managed.stamp, Some(Stamp(1_000_009)));
-        assert_eq!(managed.owner, Some("su".into()));
-        assert_eq!(managed.subject, Some(ObjectRef::new(Kind::Session, "team", "s")));
+        let subject = Some(ObjectRef::new(Kind::Session, "team", "s"));
+        assert_eq!(managed.owner, Some(Owner { subject, uid: "su".into() }));
         assert_eq!(managed.status(), json!({"active": 1}));
         assert!(managed.marked && !managed.retained && !entry.deleting);
     }

@@ -9,5 +9,5 @@ mod entry;
 mod reflector;
 
 pub use cache::Cache;
-pub use entry::{Entry, Facts, Managed, Project, Subject};
+pub use entry::{Entry, Facts, Managed, Owner, Project, Subject};
 pub use reflector::{Reflector, selections};

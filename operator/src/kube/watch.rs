@@ -100,7 +100,11 @@ impl KubeClient {
         let mut params = WatchParams::default().timeout(WATCH_TIMEOUT_S);
         params.label_selector = selection.labels();
         let request = kube_core::Request::new(selection.path()).watch(&params, resource_version);
-        let call = Call::new("watch", selection.resource().plural, request)?;
+        self.open_watch(Call::new("watch", selection.resource().plural, request)?).await
+    }
+
+    /// Opens any watch.
+    pub(super) async fn open_watch(&self, call: Call) -> Result<WatchStream, KubeError> {
         let chunks = self.open(call).await?.into_stream();
         Ok(WatchStream { chunks, lines: Lines::default() })
     }
@@ -176,7 +180,7 @@ fn parse(line: &[u8]) -> Result<WatchEvent, WatchError> {
 
 #[cfg(test)]
 mod tests {
-    use futures::executor::block_on;
+    use futures::FutureExt;
     use serde_json::json;
 
     use super::*;
@@ -197,7 +201,7 @@ mod tests {
     }
 
     fn read_all(mut watch: WatchStream) -> Vec<Result<WatchEvent, WatchError>> {
-        block_on(async {
+        let reading = async {
             let mut events = Vec::new();
             while let Some(event) = watch.next().await {
                 let stop = event.is_err();
@@ -207,7 +211,8 @@ mod tests {
                 }
             }
             events
-        })
+        };
+        reading.now_or_never().expect("scripted chunks are there at once")
     }
 
     #[test]

@@ -13,13 +13,14 @@ pub(crate) struct Object {
     /// `metadata.resourceVersion`.
     pub(crate) rv: u64,
     bytes: OnceLock<Bytes>,
+    list_bytes: OnceLock<Bytes>,
 }
 
 impl Object {
     /// Writes `rv` into the object and freezes it.
     pub(crate) fn new(mut value: Value, rv: u64) -> Arc<Self> {
         set_meta(&mut value, "resourceVersion", Value::String(rv.to_string()));
-        Arc::new(Self { value, rv, bytes: OnceLock::new() })
+        Arc::new(Self { value, rv, bytes: OnceLock::new(), list_bytes: OnceLock::new() })
     }
 
     /// The object's JSON, made once.
@@ -28,6 +29,11 @@ impl Object {
             Bytes::from(serde_json::to_vec(&self.value).expect("a JSON value always serialises"))
         };
         self.bytes.get_or_init(make).clone()
+    }
+
+    /// The object's JSON without `apiVersion` and `kind`, as items of built-in lists are.
+    pub(crate) fn list_bytes(&self) -> Bytes {
+        self.list_bytes.get_or_init(|| untyped_bytes(&self.value)).clone()
     }
 
     /// `metadata.name`.
@@ -44,6 +50,14 @@ impl Object {
     pub(crate) fn uid(&self) -> &str {
         meta_str(&self.value, "uid")
     }
+}
+
+/// JSON of an object without `apiVersion` and `kind`.
+pub(crate) fn untyped_bytes(value: &Value) -> Bytes {
+    let mut fields = value.as_object().cloned().unwrap_or_default();
+    fields.remove("apiVersion");
+    fields.remove("kind");
+    Bytes::from(serde_json::to_vec(&fields).expect("a JSON value always serialises"))
 }
 
 /// A field of `metadata`.

@@ -56,6 +56,8 @@ pub(crate) struct ApiError {
     pub(crate) details: Option<Value>,
     /// Seconds for the `Retry-After` header.
     pub(crate) retry_after_s: Option<u32>,
+    /// A token to go on with, on an expired list.
+    pub(crate) continue_token: Option<String>,
 }
 
 impl ApiError {
@@ -67,6 +69,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             retry_after_s: None,
+            continue_token: None,
         }
     }
 
@@ -85,6 +88,13 @@ impl ApiError {
         self
     }
 
+    /// The same with empty details, as some of the server's layers answer.
+    #[must_use]
+    fn without_details(mut self) -> Self {
+        self.details = Some(json!({}));
+        self
+    }
+
     /// The same with causes.
     #[must_use]
     pub(crate) fn with_causes(mut self, causes: &[Cause]) -> Self {
@@ -92,7 +102,9 @@ impl ApiError {
             .iter()
             .map(|c| {
                 let mut cause = Map::new();
-                cause.insert("reason".to_owned(), json!(c.reason));
+                if !c.reason.is_empty() {
+                    cause.insert("reason".to_owned(), json!(c.reason));
+                }
                 cause.insert("message".to_owned(), json!(c.message));
                 if !c.field.is_empty() {
                     cause.insert("field".to_owned(), json!(c.field));
@@ -175,6 +187,8 @@ impl ApiError {
                 }
             })
             .collect();
+        let mut seen = std::collections::BTreeSet::new();
+        let texts: Vec<String> = texts.into_iter().filter(|t| seen.insert(t.clone())).collect();
         let list = match texts.as_slice() {
             [] => String::new(),
             [one] => format!(": {one}"),
@@ -218,8 +232,9 @@ impl ApiError {
         Self::new(
             406,
             "NotAcceptable",
-            "only the following media types are accepted: application/json",
+            "406: Not Acceptable\n\nAvailable representations: application/json",
         )
+        .without_details()
     }
 
     /// 413.
@@ -246,6 +261,9 @@ impl ApiError {
         }
         if let Some(details) = &self.details {
             status["details"] = details.clone();
+        }
+        if let Some(token) = &self.continue_token {
+            status["metadata"]["continue"] = json!(token);
         }
         if let Some(seconds) = self.retry_after_s {
             status["details"]["retryAfterSeconds"] = json!(seconds);

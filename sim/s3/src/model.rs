@@ -14,7 +14,7 @@ use crate::access::{Arrival, Gate, Keys, lock};
 use crate::checksum::hex;
 use crate::fault::{Faults, Lost, NoFaults, Plan, Refusal, RequestInfo};
 use crate::history::{Condition, Outcome, Write, WriteAttempt};
-use crate::options::Options;
+use crate::options::{ConditionalPuts, Options};
 use crate::policy::{Kind, Policy};
 use crate::service::Service;
 use crate::state::{Bucket, State, opaque};
@@ -69,6 +69,12 @@ impl S3Model {
     /// From now on, asks these faults about every request.
     pub fn set_faults(&self, faults: Arc<dyn Faults>) {
         self.door.lock().expect("nothing panics at the door").faults = faults;
+    }
+
+    /// From now on, makes this of the condition of a put-if-absent: a store that changes its ways
+    /// under a running log, which no check at start can foresee.
+    pub fn set_conditional_puts(&self, conditional_puts: ConditionalPuts) {
+        lock(&self.state).options.conditional_puts = conditional_puts;
     }
 
     /// Takes one request, at this time, in the order of calls.

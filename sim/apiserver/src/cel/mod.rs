@@ -23,7 +23,7 @@ use ::cel::common::value::Val;
 use ::cel::{Context, Env, ExecutionError, Value as CelValue};
 use serde_json::Value;
 
-pub(crate) use need::Needs;
+pub(crate) use need::{Need, Needs};
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(library::environment()));
 

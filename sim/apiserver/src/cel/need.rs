@@ -27,6 +27,11 @@ impl Need {
         self.fields.get(name)
     }
 
+    /// The fields that are needed by name.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &Need)> {
+        self.fields.iter().map(|(name, need)| (name.as_str(), need))
+    }
+
     fn absorb(&mut self, other: &Need) {
         self.whole |= other.whole;
         for (name, need) in &other.fields {

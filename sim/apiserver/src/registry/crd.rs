@@ -87,8 +87,11 @@ pub(crate) fn accept(crd: &mut Value, now: &str) {
         }
         _ => json!([
             condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition("Established", "InitialNamesAccepted",
-                      "the initial names have been accepted"),
+            condition(
+                "Established",
+                "InitialNamesAccepted",
+                "the initial names have been accepted"
+            ),
         ]),
     };
     let names = crd.pointer("/spec/names").cloned().unwrap_or_else(|| json!({}));

@@ -60,7 +60,10 @@ impl Collection {
     }
 
     /// Objects from `start` on, in order of namespace and name.
-    pub(crate) fn range(&self, start: &Key) -> impl Iterator<Item = (&Key, &Arc<Object>)> {
+    pub(crate) fn range<'a>(
+        &'a self,
+        start: &Key,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Object>)> + use<'a> {
         self.objects.range(start.clone()..)
     }
 
@@ -69,17 +72,13 @@ impl Collection {
         &'a self,
         namespace: &'a str,
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<Object>)> {
-        self.range(&(namespace.to_owned(), String::new())).take_while(move |(k, _)| k.0 == namespace)
+        self.range(&(namespace.to_owned(), String::new()))
+            .take_while(move |(k, _)| k.0 == namespace)
     }
 
     /// All objects.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<Object>)> {
         self.objects.iter()
-    }
-
-    /// How many objects there are.
-    pub(crate) fn len(&self) -> usize {
-        self.objects.len()
     }
 
     /// The events after `rv`, or `None` if some of them are forgotten.
@@ -97,11 +96,24 @@ impl Collection {
     }
 
     /// What differs between now and the state at `rv`: keys with their object then.
-    pub(crate) fn undo_to(&self, rv: u64) -> Option<BTreeMap<Key, Option<Arc<Object>>>> {
+    fn undo_to(&self, rv: u64) -> Option<BTreeMap<Key, Option<Arc<Object>>>> {
         let mut then = BTreeMap::new();
         for event in self.events_after(rv)?.rev() {
             then.insert(event.key.clone(), event.prev.clone());
         }
+        Some(then)
+    }
+
+    /// The objects from `start` on as they were at `rv`, in order; `None` if that is forgotten.
+    pub(crate) fn at(&self, rv: u64, start: &Key) -> Option<BTreeMap<Key, Arc<Object>>> {
+        let undone = self.undo_to(rv)?;
+        let mut then: BTreeMap<Key, Arc<Object>> = self
+            .range(start)
+            .filter(|(key, _)| !undone.contains_key(*key))
+            .map(|(key, object)| (key.clone(), Arc::clone(object)))
+            .collect();
+        let before = undone.into_iter().filter(|(key, _)| key >= start);
+        then.extend(before.filter_map(|(key, object)| Some((key, object?))));
         Some(then)
     }
 
@@ -130,12 +142,12 @@ impl Collection {
         self.compacted = self.compacted.max(rv);
     }
 
-    pub(super) fn park(&mut self, id: u64, waker: Waker) {
-        self.wakers.insert(id, waker);
+    pub(super) fn park(&mut self, id: u64, waker: Waker) -> Option<Waker> {
+        self.wakers.insert(id, waker)
     }
 
-    pub(super) fn unpark(&mut self, id: u64) {
-        self.wakers.remove(&id);
+    pub(super) fn unpark(&mut self, id: u64) -> Option<Waker> {
+        self.wakers.remove(&id)
     }
 
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {

@@ -40,7 +40,8 @@ impl Store {
     /// An empty store; `window` is how many events each collection remembers.
     pub(crate) fn new(seed: u64, window: usize) -> Self {
         Self {
-            rv: 1,
+            // Above 1, which no object may have: an apply with that version only creates.
+            rv: 100,
             seed,
             created: 0,
             window,
@@ -115,10 +116,8 @@ impl Store {
         self.rv += 1;
         let rv = self.rv;
         let window = self.window;
-        let collection = self
-            .collections
-            .entry(storage.clone())
-            .or_insert_with(|| Collection::new(window));
+        let collection =
+            self.collections.entry(storage.clone()).or_insert_with(|| Collection::new(window));
         let prev = collection.get(key).cloned();
         let (kind, object) = match (value, &prev) {
             (Some(value), None) => (EventKind::Added, Object::new(value, rv)),
@@ -166,19 +165,18 @@ impl Store {
     }
 
     /// Registers a waker of a watch; it is woken by the collection's next event.
-    pub(crate) fn park(&mut self, storage: &StorageKey, id: u64, waker: Waker) {
+    /// Returns the waker that it replaces.
+    pub(crate) fn park(&mut self, storage: &StorageKey, id: u64, waker: Waker) -> Option<Waker> {
         let window = self.window;
         self.collections
             .entry(storage.clone())
             .or_insert_with(|| Collection::new(window))
-            .park(id, waker);
+            .park(id, waker)
     }
 
-    /// Forgets a watch.
-    pub(crate) fn unpark(&mut self, storage: &StorageKey, id: u64) {
-        if let Some(collection) = self.collections.get_mut(storage) {
-            collection.unpark(id);
-        }
+    /// Forgets a watch and returns its waker.
+    pub(crate) fn unpark(&mut self, storage: &StorageKey, id: u64) -> Option<Waker> {
+        self.collections.get_mut(storage)?.unpark(id)
     }
 
     /// Every parked watch, to be woken because time went on.

@@ -1,0 +1,8 @@
+//! Claims about decisions, told as stories over the public interface.
+
+mod agents;
+mod book;
+mod crds;
+mod golden;
+mod properties;
+mod sessions;
