@@ -49,7 +49,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
                 if i > 0 {
                     out.push(b',');
                 }
-                scalar(&Value::String(key.clone()), out);
+                scalar(key, out);
                 out.push(b':');
                 write(inner, out);
             }
@@ -69,7 +69,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-fn scalar(value: &Value, out: &mut Vec<u8>) {
+fn scalar<T: Serialize>(value: &T, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("writing a scalar to memory cannot fail");
 }
 

@@ -117,8 +117,6 @@ pub(crate) enum Wanted<'a> {
         spec: &'a SessionSpec,
         agent: Key,
         admission: Box<Admission>,
-        /// The Agent's spec now, if there is one: a run's network follows its agent's at once.
-        network: Option<&'a AgentSpec>,
     },
 }
 
@@ -174,11 +172,9 @@ impl<'a> Wanted<'a> {
             Kind::Session => {
                 let (key, session) = state.session_entry(&subject.key)?;
                 let agent = session.agent_key(key);
-                let network = state.agent(&agent).and_then(|agent| agent.spec());
                 Some(Self::Session {
                     owner: Owner { kind: Kind::Session, key, uid: &session.uid },
                     spec: session.spec()?,
-                    network,
                     agent,
                     admission: Box::new(state.admission(key)?),
                 })

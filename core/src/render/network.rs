@@ -27,12 +27,12 @@ pub(super) fn agent(wanted: &Wanted<'_>, name: &str) -> Value {
 
 /// Policy of a session's run: reaches what its agent may reach now, is reached by nobody.
 pub(super) fn session(wanted: &Wanted<'_>, name: &str) -> Value {
-    let Wanted::Session { owner, admission, network, .. } = wanted else { return Value::Null };
+    let Wanted::Session { owner, admission, .. } = wanted else { return Value::Null };
     let pods = json!({ "matchLabels": {
         names::SESSION: owner.key.name,
         names::COMPONENT: names::COMPONENT_SESSION,
     }});
-    policy(wanted, name, &pods, &[], &egress(network.unwrap_or(&admission.agent)))
+    policy(wanted, name, &pods, &[], &egress(&admission.network))
 }
 
 fn policy(

@@ -100,6 +100,7 @@ impl State {
         let spec = agent.spec()?;
         Some(Admission {
             agent: spec.clone(),
+            network: spec.clone(),
             agent_uid: agent.uid.clone(),
             image: render::image(spec, &epoch.settings),
             epoch: epoch.epoch,

@@ -205,8 +205,22 @@ impl State {
             observed_at: at,
             decided: before.as_ref().and_then(|b| b.decided),
         };
+        if valid {
+            self.spread_network(key, spec);
+        }
         self.agents.insert(key.clone(), next);
         Ok(())
+    }
+
+    /// The runs of an agent may reach what the agent may reach now.
+    fn spread_network(&mut self, agent: &Key, spec: &AgentSpec) {
+        let running: Vec<_> = self.index.running(agent).cloned().collect();
+        for key in running {
+            let session = self.sessions.get_mut(&key);
+            if let Some(admitted) = session.and_then(|session| session.admitted.as_mut()) {
+                admitted.network = spec.clone();
+            }
+        }
     }
 
     fn agent_deleted(&mut self, key: &Key, uid: &Uid) {

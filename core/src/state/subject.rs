@@ -134,6 +134,9 @@ pub struct Admission {
     pub image: String,
     /// Epoch in which it was started.
     pub epoch: Epoch,
+    /// The Agent's newest accepted spec while the run goes on: what may be reached follows the
+    /// Agent at once, and stays as it was last when the Agent is deleted.
+    pub network: AgentSpec,
 }
 
 /// The end of a session.

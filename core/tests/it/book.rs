@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 
 use rynxs_core::canonical;
+use rynxs_core::chain::Chain;
 use rynxs_core::decide;
-use rynxs_core::event::{Action, DecisionSettings, Event, FailureReason, Trigger, Verb};
-use rynxs_core::ids::{Epoch, Hash, Key, LogId, ObjectRef, Seq, Uid, WriterId};
+use rynxs_core::event::{Action, DecisionSettings, Event, FailureReason, Timer, Trigger, Verb};
+use rynxs_core::ids::{Epoch, Hash, Key, LogId, Nonce, ObjectRef, Seq, Uid, WriterId};
+use rynxs_core::record::{EncodedEvent, Header, encode};
 use rynxs_core::render;
 use rynxs_core::resource::{AgentSpec, SessionSpec, children};
 use rynxs_core::state::{Position, State};
+use rynxs_core::time::WallMs;
 
 /// Where stamps of the book's log start.
 pub(crate) const BASE: u64 = 1_000_000;
@@ -31,6 +34,12 @@ pub(crate) fn settings() -> DecisionSettings {
         default_storage_class: String::new(),
         session_max_duration_s: 86_400,
     }
+}
+
+/// Whether generated files are to be written rather than compared.
+#[allow(clippy::disallowed_methods, reason = "how a person asks a test to write its files")]
+pub(crate) fn updating() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some()
 }
 
 pub(crate) fn key(name: &str) -> Key {
@@ -104,14 +113,16 @@ impl Book {
         let next = self.state.pending_subjects().next().cloned();
         let Some(subject) = next else { return false };
         let pending = self.state.pending(&subject)[0].clone();
-        let (uid, projection) = self.write(&subject, &pending.action);
-        self.record(Event::ActionApplied {
-            decision: pending.decision,
-            subject,
-            action: pending.index,
-            uid,
-            projection,
-        });
+        match self.write(&subject, &pending.action) {
+            Some((uid, projection)) => self.record(Event::ActionApplied {
+                decision: pending.decision,
+                subject,
+                action: pending.index,
+                uid,
+                projection,
+            }),
+            None => self.fail_next(&subject, FailureReason::ObjectGone),
+        };
         true
     }
 
@@ -125,32 +136,80 @@ impl Book {
         panic!("decisions never end: {:?}", self.records.last());
     }
 
-    fn write(&mut self, subject: &ObjectRef, action: &Action) -> (Uid, Hash) {
+    /// What the API server does with a write: none if the incarnation is gone.
+    fn write(&mut self, subject: &ObjectRef, action: &Action) -> Option<(Uid, Hash)> {
         let object = &action.object;
         match action.verb {
-            Verb::Create => {
+            Verb::Create | Verb::Update | Verb::Activate => {
                 let manifest = render::manifest(&self.state, subject, action).expect("renders");
-                assert!(!self.cluster.contains_key(object), "{object} exists");
-                self.uids += 1;
-                let uid = Uid(format!("uid-{}", self.uids));
                 let hash = canonical::hash(&manifest);
+                let live = self.cluster.get(object).map(|live| live.0.clone());
+                let uid = match live {
+                    Some(uid) if action.uid.as_ref().is_none_or(|wanted| *wanted == uid) => uid,
+                    None if action.verb == Verb::Create => {
+                        self.uids += 1;
+                        Uid(format!("uid-{}", self.uids))
+                    }
+                    _ => return None,
+                };
                 self.cluster.insert(object.clone(), (uid.clone(), manifest));
-                (uid, hash)
-            }
-            Verb::Update | Verb::Activate => {
-                let manifest = render::manifest(&self.state, subject, action).expect("renders");
-                let live = self.cluster.get_mut(object).expect("it exists");
-                assert!(action.uid.as_ref().is_none_or(|uid| *uid == live.0), "right uid");
-                live.1 = manifest;
-                (live.0.clone(), canonical::hash(&live.1))
+                Some((uid, hash))
             }
             Verb::Delete => {
-                let (uid, _) = self.cluster.remove(object).expect("it exists");
-                assert_eq!(action.uid.as_ref(), Some(&uid));
-                (uid, Hash::ZERO)
+                let uid = action.uid.clone().expect("a delete names an incarnation");
+                if self.cluster.get(object).is_some_and(|live| live.0 == uid) {
+                    self.cluster.remove(object);
+                }
+                Some((uid, Hash::ZERO))
             }
-            Verb::DeleteExpired => (action.uid.clone().expect("names an incarnation"), Hash::ZERO),
+            Verb::DeleteExpired => {
+                Some((action.uid.clone().expect("it names an incarnation"), Hash::ZERO))
+            }
         }
+    }
+
+    /// The next deadline: what it is, and the event that it becomes.
+    pub(crate) fn next_timer(&self) -> Option<(Timer, u64, Event)> {
+        let (due_ms, subject, uid, timer) = self.state.timers().next()?;
+        let uid = uid.clone();
+        Some((timer, due_ms, Event::TimerFired { subject, uid, timer, due_ms }))
+    }
+
+    /// Removes what belongs to incarnations that are gone, as the API server does.
+    pub(crate) fn collect_garbage(&mut self) {
+        let mut owners: Vec<_> = self.state.agents().map(|(_, agent)| agent.uid.clone()).collect();
+        owners.extend(self.state.sessions().map(|(_, session)| session.uid.clone()));
+        self.cluster.retain(|_, (_, manifest)| {
+            let owner = manifest["metadata"]["ownerReferences"][0]["uid"].as_str();
+            owner.is_none_or(|uid| owners.iter().any(|owner| owner.as_str() == uid))
+        });
+    }
+
+    /// The log as a file.
+    pub(crate) fn lines(&self) -> String {
+        let mut chain = Chain::new();
+        let mut out = String::new();
+        for (seq, events) in (0..).map(Seq).zip(&self.records) {
+            let writer = match &events[0] {
+                Event::EpochStarted { identity, .. } => identity.clone(),
+                _ => chain.writer().cloned().unwrap_or(WriterId::from("rynxs-0_0")),
+            };
+            let nonce = Nonce(u128::from(seq.0).to_be_bytes());
+            let ts_ms = WallMs(NOW_MS + seq.0);
+            let header = match &events[0] {
+                Event::LogStarted { .. } => {
+                    Header { seq, prev_hash: Hash::ZERO, epoch: Epoch(BASE), writer, nonce, ts_ms }
+                }
+                Event::EpochStarted { .. } => chain.next_epoch_header(writer, nonce, ts_ms),
+                _ => chain.next_header(nonce, ts_ms),
+            };
+            let events: Vec<_> = events.iter().map(EncodedEvent::new).collect();
+            let record = encode(&header, &events);
+            chain.push(&record.bytes).expect("it continues the log");
+            out.push_str(std::str::from_utf8(&record.bytes).expect("JSON"));
+            out.push('\n');
+        }
+        out
     }
 
     /// Ends the subject's next pending action without its effect.

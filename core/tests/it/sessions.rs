@@ -26,8 +26,7 @@ fn job_is(book: &Book, name: &str, state: ChildState) -> Event {
 }
 
 fn fire(book: &mut Book) -> Timer {
-    let (due_ms, subject, uid, timer) = book.state.timers().next().expect("a timer is armed");
-    let event = Event::TimerFired { subject, uid: uid.clone(), timer, due_ms };
+    let (timer, _, event) = book.next_timer().expect("a timer is armed");
     book.see(event).expect("an armed timer is news");
     timer
 }
