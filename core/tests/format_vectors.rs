@@ -1,6 +1,8 @@
 //! The vectors under `docs/format/vectors/`: what every implementation of the format must accept
 //! and refuse. Run with `UPDATE_GOLDEN=1` to write them anew; a diff is a change of the format.
 
+#![allow(clippy::unwrap_used, reason = "a panic is this test's answer")]
+
 mod log_builder;
 
 use std::collections::BTreeMap;

@@ -51,8 +51,9 @@ const CORE_MAY_USE: [&str; 11] = [
 ];
 
 /// What performs, but only through ports: no runtime, no HTTPS, no client of its own.
-const OPERATOR_MAY_USE: [&str; 17] = [
+const OPERATOR_MAY_USE: [&str; 18] = [
     "aws-credential-types",
+    "aws-runtime",
     "aws-sdk-s3",
     "aws-smithy-async",
     "aws-smithy-runtime-api",

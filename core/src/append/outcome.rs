@@ -68,7 +68,7 @@ pub enum PutOutcome {
     Committed,
     /// 412: the key holds something; perhaps these very bytes, of an attempt whose answer was lost.
     AlreadyExists,
-    /// 409, 429, 5xx, timeout, reset, and `RequestTimeout` or `ExpiredToken` behind a 400: the bytes
+    /// 409, 429, 5xx, timeout, reset, and `RequestTimeout` or `ExpiredToken` behind a 400: they
     /// may be stored, or may be stored later.
     Unknown(Fault),
     /// The store refuses by its own word (403, no bucket, 501, bad request): *this attempt* stored

@@ -188,7 +188,11 @@ impl State {
                 self.read_at = if self.conflicts == 1 { turn.now } else { turn.now + wait };
                 self.write_at = turn.now + wait;
             }
-            Answer::Lease(_) | Answer::Undecodable | Answer::ServerError | Answer::Broken => {
+            Answer::Lease(_)
+            | Answer::Undecodable
+            | Answer::ServerError
+            | Answer::Broken
+            | Answer::Timeout => {
                 self.leave_open(request, turn);
             }
             Answer::NotFound
@@ -300,5 +304,6 @@ fn failure_of(answer: &Answer) -> Failure {
         Answer::ServerError => Failure::ServerError,
         Answer::Lease(_) | Answer::Undecodable => Failure::Undecodable,
         Answer::Broken | Answer::NotSent => Failure::Connection,
+        Answer::Timeout => Failure::Timeout,
     }
 }

@@ -68,6 +68,8 @@ pub enum Answer {
     Undecodable,
     /// The connection broke: a write may have been, or may yet be, applied.
     Broken,
+    /// No answer within Q, as the transport says: a write may have been, or may yet be, applied.
+    Timeout,
     /// Nothing left this machine.
     NotSent,
 }

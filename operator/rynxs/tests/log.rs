@@ -37,7 +37,7 @@ fn the_same_log_verifies_as_objects_and_as_lines() {
     std::fs::create_dir(&objects).unwrap();
     std::fs::create_dir(&lines).unwrap();
     log().write_objects(&objects);
-    log().write_lines(&lines.join("0000000000.log"));
+    log().write_lines(&lines.join("0000000000.jsonl"));
     let mut heads = Vec::new();
     for place in [objects, lines] {
         let (code, result, error) = verify(&place, &["--output", "json"]);
@@ -108,17 +108,17 @@ fn a_cut_end_verifies_but_has_another_head() {
 #[test]
 fn a_torn_last_line_is_noted_and_a_torn_line_before_others_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
-    let first = folder.path().join("0000000000.log");
+    let first = folder.path().join("0000000000.jsonl");
     log().write_lines(&first);
     let whole = std::fs::read(&first).unwrap();
     std::fs::write(&first, &whole[..whole.len() - 10]).unwrap();
     let (code, result, error) = verify(folder.path(), &[]);
     assert_eq!(code, 0, "{error}");
     assert!(result.contains("a line without an end"), "{result}");
-    std::fs::write(folder.path().join("0000000006.log"), "x\n").unwrap();
+    std::fs::write(folder.path().join("0000000006.jsonl"), "x\n").unwrap();
     let (code, _, error) = verify(folder.path(), &[]);
     assert_eq!(code, 4, "{error}");
-    assert!(error.contains("0000000000.log"), "{error}");
+    assert!(error.contains("0000000000.jsonl"), "{error}");
 }
 
 #[test]

@@ -153,9 +153,9 @@ impl Managed {
             let kind = owner["kind"].as_str().and_then(Kind::parse);
             let name = owner["name"].as_str();
             Some(Owner {
-                subject: kind.zip(name).map(|(kind, name)| {
-                    ObjectRef::new(kind, object.key.namespace.as_str(), name)
-                }),
+                subject: kind
+                    .zip(name)
+                    .map(|(kind, name)| ObjectRef::new(kind, object.key.namespace.as_str(), name)),
                 uid: Uid::from(owner["uid"].as_str()?),
             })
         });

@@ -10,6 +10,7 @@ mod client;
 mod error;
 mod event;
 mod fields;
+pub mod lease;
 mod list;
 mod resource;
 mod status;

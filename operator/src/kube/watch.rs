@@ -100,7 +100,11 @@ impl KubeClient {
         let mut params = WatchParams::default().timeout(WATCH_TIMEOUT_S);
         params.label_selector = selection.labels();
         let request = kube_core::Request::new(selection.path()).watch(&params, resource_version);
-        let call = Call::new("watch", selection.resource().plural, request)?;
+        self.open_watch(Call::new("watch", selection.resource().plural, request)?).await
+    }
+
+    /// Opens any watch.
+    pub(super) async fn open_watch(&self, call: Call) -> Result<WatchStream, KubeError> {
         let chunks = self.open(call).await?.into_stream();
         Ok(WatchStream { chunks, lines: Lines::default() })
     }

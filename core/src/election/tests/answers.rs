@@ -13,11 +13,12 @@ fn refusals() -> [(Answer, Failure); 4] {
 }
 
 /// Answers that leave open whether a write was applied.
-fn ambiguous() -> [(Answer, Failure); 3] {
+fn ambiguous() -> [(Answer, Failure); 4] {
     [
         (Answer::ServerError, Failure::ServerError),
         (Answer::Broken, Failure::Connection),
         (Answer::Undecodable, Failure::Undecodable),
+        (Answer::Timeout, Failure::Timeout),
     ]
 }
 

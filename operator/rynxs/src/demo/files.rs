@@ -91,7 +91,7 @@ fn tear(world: &World) -> Result<(String, usize), Failure> {
     let mut segments: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|kind| kind == "log" || kind == "jsonl") {
+        if path.extension().is_some_and(|kind| kind == "jsonl") {
             segments.push(path);
         }
     }

@@ -10,7 +10,7 @@ mod follow;
 pub mod gate;
 mod host;
 mod objects;
-mod probe;
+pub mod probe;
 mod replica;
 mod report;
 mod story;
@@ -27,9 +27,10 @@ use clap::Args;
 use crate::cli::{Exit, Failure, Format, Output};
 
 pub use follow::Follower;
+pub use replica::Replica;
 pub use report::{Refused, Report, TakeOver};
 pub use story::Story;
-pub use workload::{create_agents, namespace, settled};
+pub use workload::{agent, create_agents, edit_agent, namespace, settled};
 pub use world::{ACCOUNT, BUCKET, EventStore, HOME, LEASE, PREFIX, Plan, World};
 
 /// Show the whole system on this machine: nothing needs to be installed.

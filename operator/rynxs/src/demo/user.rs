@@ -60,7 +60,9 @@ impl User {
         let (kind, name) = (text(manifest, "/kind"), text(manifest, "/metadata/name"));
         let collection = collection_of(manifest)
             .ok_or_else(|| named(format!("kind {kind:?} is not one that this demo applies")))?;
-        let target = format!("{collection}/{name}?fieldManager={FIELD_MANAGER}&force=true");
+        let target = format!(
+            "{collection}/{name}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict"
+        );
         let (status, answer) = self
             .send(Method::PATCH, &target, "application/apply-patch+yaml", Some(manifest))
             .await?;

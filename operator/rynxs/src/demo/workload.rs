@@ -170,5 +170,6 @@ fn is_settled(object: &Value) -> bool {
     };
     observed.is_some()
         && observed == generation
+        && !condition("Progressing")
         && ["Ready", "Suspended", "Finished"].into_iter().any(condition)
 }

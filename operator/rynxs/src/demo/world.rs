@@ -149,6 +149,13 @@ impl World {
         Ok(())
     }
 
+    /// Gives replicas that start from now on another setting.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        let environment = &mut self.replica_plan.environment;
+        environment.retain(|(name, _)| name != variable);
+        environment.push((variable.to_owned(), value.to_owned()));
+    }
+
     /// Where the log is.
     #[must_use]
     pub fn location(&self) -> Location {

@@ -110,9 +110,11 @@ fn a_namespace_is_emptied_before_it_goes_and_takes_nothing_new_meanwhile() {
     world.post(maps, config_map("a", json!({}))).expect(201);
     let going = world.delete("/api/v1/namespaces/team", None).expect(200);
     assert_eq!(going.text("/status/phase"), "Terminating");
-    world
-        .post(maps, config_map("b", json!({})))
-        .refused(403, "Forbidden", "because it is being terminated");
+    world.post(maps, config_map("b", json!({}))).refused(
+        403,
+        "Forbidden",
+        "because it is being terminated",
+    );
     world.pass(1);
     world.get("/api/v1/namespaces/team").refused(404, "NotFound", "");
     assert_eq!(world.get(maps).body["items"], json!([]));
@@ -133,7 +135,13 @@ fn a_claim_stays_while_a_pod_uses_it() {
     world.post(pods, json!({"metadata": {"name": "p"}, "spec": spec})).expect(201);
     world.delete(&format!("{claims}/c"), None).expect(200);
     world.pass(1);
-    assert!(!world.get(&format!("{claims}/c")).expect(200).text("/metadata/deletionTimestamp").is_empty());
+    assert!(
+        !world
+            .get(&format!("{claims}/c"))
+            .expect(200)
+            .text("/metadata/deletionTimestamp")
+            .is_empty()
+    );
     world.delete(&format!("{pods}/p"), None).expect(200);
     world.pass(1);
     world.get(&format!("{claims}/c")).refused(404, "NotFound", "");

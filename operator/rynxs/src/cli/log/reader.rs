@@ -270,5 +270,5 @@ impl Lines {
 
 /// Segment files; the lock beside them is none.
 fn is_segment(name: &str) -> bool {
-    name.ends_with(".log") || name.ends_with(".jsonl")
+    name.ends_with(".jsonl")
 }
