@@ -8,6 +8,7 @@ pub mod guard;
 pub mod informer;
 pub mod journal;
 pub mod kube;
+pub mod leader;
 pub mod observe;
 pub mod ports;
 pub mod run;
