@@ -5,6 +5,8 @@
 //! (`rynxs_core::append`). Owns the lower half of I2: `Committed` is said only of bytes that are
 //! durable under their key, and `Unknown` of everything that may yet become so.
 
+pub mod conformance;
+mod file;
 mod s3;
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ pub use rynxs_core::append::{
 };
 use rynxs_core::ids::Seq;
 
+pub use self::file::{FileLogStore, OpenError, SEGMENT_BYTES};
 pub use self::s3::S3LogStore;
 
 /// A log of records under dense sequence numbers, written by put-if-absent alone.
