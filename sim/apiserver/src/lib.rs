@@ -15,6 +15,7 @@ mod controllers;
 mod convert;
 mod defaults;
 mod discovery;
+mod fault;
 mod gc;
 mod history;
 mod object;
@@ -34,6 +35,7 @@ mod types;
 mod validate;
 mod watch;
 
+pub use fault::Fault;
 pub use history::Write;
 pub use rbac::RightUse;
 pub use server::{ApiServer, Body, LoadError, Options, User};

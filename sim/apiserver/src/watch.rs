@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::convert;
 use crate::object::{Object, set_meta};
-use crate::request::{Form, Query, Target};
+use crate::request::{Form, Query};
 use crate::resource::ResourceInfo;
+use crate::rest::Call;
 use crate::selector::Selector;
 use crate::server::Cluster;
 use crate::status_error::{ApiError, Cause};
@@ -77,6 +78,7 @@ struct Lens {
 pub(crate) struct Watch {
     id: u64,
     shared: Arc<Mutex<Cluster>>,
+    view: u32,
     lens: Lens,
     /// Events up to here are delivered.
     cursor: u64,
@@ -87,45 +89,57 @@ pub(crate) struct Watch {
     ended: bool,
 }
 
+/// Where a watch reads: the cluster, through one of its API servers.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) shared: &'a Arc<Mutex<Cluster>>,
+    pub(crate) view: u32,
+}
+
 /// Opens a watch. Malformed requests fail; a resourceVersion that is too old is the first event.
 pub(crate) fn open(
-    cluster: &mut Cluster,
-    shared: &Arc<Mutex<Cluster>>,
-    target: &Target,
-    query: &Query,
+    call: &mut Call<'_>,
+    source: Source<'_>,
     selector: Selector,
-    form: Form,
 ) -> Result<Watch, ApiError> {
+    let (query, cluster) = (&call.query, &mut *call.cluster);
     let lens = Lens {
-        info: Arc::clone(&target.info),
-        namespace: target.namespace.clone(),
+        info: Arc::clone(&call.target.info),
+        namespace: call.target.namespace.clone(),
         selector,
-        form,
+        form: call.form,
         include_object: query.get("includeObject").to_owned(),
     };
-    let bookmarks = query.flag("allowWatchBookmarks");
     let initial_wanted = check_initial(query)?;
-    let timeout_ms = match query.number("timeoutSeconds")? {
-        Some(seconds) if seconds > 0 => seconds.saturating_mul(1000),
+    let timeout_ms = match query.number("timeoutSeconds") {
+        Ok(Some(seconds)) if seconds > 0 => seconds.saturating_mul(1000),
         _ => cluster.options.watch_timeout_ms,
     };
-    let requested = query.number("resourceVersion")?;
+    let requested = query.number("resourceVersion").map_err(|mut error| {
+        // The layer that parses it for watches does not say what went wrong.
+        (error.code, error.reason) = (500, String::new());
+        error
+    })?;
+    let seen = cluster.seen(source.view);
     let mut watch = Watch {
         id: cluster.watches.new_id(),
-        shared: Arc::clone(shared),
+        shared: Arc::clone(source.shared),
+        view: source.view,
         lens,
-        cursor: cluster.store.rv(),
+        cursor: seen,
         initial: VecDeque::new(),
         deadline_ms: cluster.now_ms.saturating_add(timeout_ms),
-        bookmarks,
+        bookmarks: query.flag("allowWatchBookmarks"),
         next_bookmark_ms: cluster.now_ms.saturating_add(cluster.options.bookmark_every_ms),
         ended: false,
     };
     match requested {
         _ if initial_wanted == Some(true) => {
             watch.start_with_state(cluster);
-            let end = watch.bookmark(cluster.store.rv(), true);
-            watch.initial.push_back(end);
+            if watch.bookmarks {
+                let end = watch.bookmark(watch.cursor, true);
+                watch.initial.push_back(end);
+            }
         }
         // `sendInitialEvents=false` without a resourceVersion starts now.
         None | Some(0) if initial_wanted == Some(false) => {}
@@ -142,13 +156,9 @@ fn check_initial(query: &Query) -> Result<Option<bool>, ApiError> {
     let matching = query.get("resourceVersionMatch");
     let mut causes = Vec::new();
     match wanted {
-        Some(true) if matching != "NotOlderThan" => causes.push(Cause::forbidden(
+        Some(_) if matching != "NotOlderThan" => causes.push(Cause::forbidden(
             "resourceVersionMatch",
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        )),
-        Some(true) if !query.flag("allowWatchBookmarks") => causes.push(Cause::forbidden(
-            "allowWatchBookmarks",
-            "sendInitialEvents requires setting allowWatchBookmarks to true",
         )),
         None if !matching.is_empty() => causes.push(Cause::forbidden(
             "resourceVersionMatch",
@@ -228,10 +238,19 @@ impl Lens {
 impl Watch {
     fn start_with_state(&mut self, cluster: &Cluster) {
         let Some(collection) = cluster.store.collection(&self.lens.info.storage) else { return };
-        let now_ms = cluster.now_ms;
-        let lens = &self.lens;
-        let shown = collection.iter().filter(|(_, o)| lens.shows(o));
-        self.initial.extend(shown.map(|(_, o)| lens.print("ADDED", o, now_ms)));
+        self.cursor = self.cursor.max(collection.oldest());
+        let (now_ms, lens) = (cluster.now_ms, &self.lens);
+        let start = (lens.namespace.clone(), String::new());
+        let mut add = |object: &Object| {
+            if lens.shows(object) {
+                self.initial.push_back(lens.print("ADDED", object, now_ms));
+            }
+        };
+        if self.cursor == cluster.store.rv() {
+            collection.range(&start).for_each(|(_, object)| add(object));
+        } else if let Some(then) = collection.at(self.cursor, &start) {
+            then.values().for_each(|object| add(object));
+        }
     }
 
     fn start_at(&mut self, cluster: &Cluster, rv: u64) {
@@ -252,7 +271,7 @@ impl Watch {
         let mut object = json!({
             "kind": self.lens.info.kind,
             "apiVersion": self.lens.info.api_version(),
-            "metadata": {"resourceVersion": rv.to_string(), "creationTimestamp": null},
+            "metadata": {"resourceVersion": rv.to_string()},
         });
         if initial_end {
             let annotations = json!({"k8s.io/initial-events-end": "true"});
@@ -276,7 +295,8 @@ impl Watch {
         if let Some(collection) = cluster.store.collection(&self.lens.info.storage) {
             // A watch that fell behind the history ends; its client starts over and gets 410.
             let events = collection.events_after(self.cursor).ok_or(())?;
-            for event in events {
+            let seen = cluster.seen(self.view).max(collection.oldest());
+            for event in events.take_while(|event| event.rv <= seen) {
                 self.cursor = event.rv;
                 if let Some(item) = self.lens.event(event, cluster.now_ms) {
                     return Ok(Some(item));
@@ -287,7 +307,7 @@ impl Watch {
             self.next_bookmark_ms =
                 cluster.now_ms.saturating_add(cluster.options.bookmark_every_ms);
             self.ended = cluster.now_ms >= self.deadline_ms;
-            let rv = cluster.store.rv().max(self.cursor);
+            let rv = cluster.seen(self.view).max(self.cursor);
             return Ok(Some(self.bookmark(rv, false)));
         }
         if cluster.now_ms >= self.deadline_ms {

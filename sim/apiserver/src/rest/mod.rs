@@ -10,7 +10,7 @@ mod reviews;
 mod strategy;
 mod write;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -24,7 +24,7 @@ use crate::request::{Form, Path, Query, Target, content_type, negotiate, resolve
 use crate::selector::Selector;
 use crate::server::{Body, Cluster, User};
 use crate::status_error::ApiError;
-use crate::watch;
+use crate::watch::{self, Source};
 
 /// The annotation whose value the history of writes shows.
 const STAMP: &str = "rynxs.universe.ai/stamp";
@@ -39,6 +39,8 @@ pub(crate) struct Call<'a> {
     pub(crate) user_agent: String,
     pub(crate) media: String,
     pub(crate) body: Bytes,
+    /// Which of the cluster's API servers is asked.
+    pub(crate) view: u32,
     /// `create`, `update`, `patch`, `apply`, `delete`, for the history.
     pub(crate) verb: &'static str,
     /// The stamp that the request itself carries.
@@ -48,12 +50,12 @@ pub(crate) struct Call<'a> {
 /// Answers a request from outside.
 pub(crate) fn handle(
     cluster: &mut Cluster,
-    shared: &Arc<Mutex<Cluster>>,
+    source: Source<'_>,
     request: Request<Bytes>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     match access::authenticate(cluster, &parts.headers)
-        .and_then(|user| route(cluster, Some(shared), user, &parts, body))
+        .and_then(|user| route(cluster, Some(source), user, &parts, body))
     {
         Ok(response) => response,
         Err(error) => error.to_response().map(Body::Full),
@@ -120,7 +122,7 @@ pub(crate) fn load(cluster: &mut Cluster, value: &Value) -> Result<(), String> {
 
 fn route(
     cluster: &mut Cluster,
-    shared: Option<&Arc<Mutex<Cluster>>>,
+    source: Option<Source<'_>>,
     user: User,
     parts: &Parts,
     body: Bytes,
@@ -149,6 +151,7 @@ fn route(
         user_agent: header(http::header::USER_AGENT),
         media: content_type(&parts.headers),
         body,
+        view: source.map_or(0, |s| s.view),
         verb,
         stamp_sent: None,
     };
@@ -160,7 +163,7 @@ fn route(
             call.form = form;
             if too_large { Err(ApiError::too_large(limit)) } else { Ok(()) }
         })
-        .and_then(|()| perform(&mut call, shared, selector));
+        .and_then(|()| perform(&mut call, source, selector));
     if writes {
         call.note(before, &result);
     }
@@ -169,7 +172,7 @@ fn route(
 
 fn perform(
     call: &mut Call<'_>,
-    shared: Option<&Arc<Mutex<Cluster>>>,
+    source: Option<Source<'_>>,
     selector: Selector,
 ) -> Result<Response<Body>, ApiError> {
     if !call.target.info.verbs.contains(&call.verb) {
@@ -179,9 +182,8 @@ fn perform(
         "get" => read::get(call)?,
         "list" => return read::list(call, &selector).map(|r| r.map(Body::Full)),
         "watch" => {
-            let shared = shared.ok_or_else(ApiError::method_not_allowed)?;
-            let stream =
-                watch::open(call.cluster, shared, &call.target, &call.query, selector, call.form)?;
+            let source = source.ok_or_else(ApiError::method_not_allowed)?;
+            let stream = watch::open(call, source, selector)?;
             return Ok(reply::watch(stream));
         }
         "create" if call.target.info.verbs.len() == 1 => reviews::answer(call)?,

@@ -1,6 +1,5 @@
 //! GET and LIST.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -23,7 +22,17 @@ use crate::table;
 pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, ApiError> {
     let info = &call.target.info;
     if let Some(rv) = call.query.number("resourceVersion")? {
-        check_not_too_new(rv, call.cluster.store.rv())?;
+        check_not_too_new(rv, cached(call))?;
+        let key = call.target.key();
+        if let Some(collection) = call.cluster.store.collection(&info.storage)
+            && cached(call) != call.cluster.store.rv()
+        {
+            let then = collection.at(cached(call), &key);
+            return match then.as_ref().and_then(|objects| objects.get(&key)) {
+                Some(object) => Ok(Reply::ok(Shown::Stored(Arc::clone(object)))),
+                None => Err(ApiError::not_found(info, &call.target.name)),
+            };
+        }
     }
     match call.cluster.store.get(&info.storage, &call.target.key()) {
         Some(object) => Ok(Reply::ok(Shown::Stored(Arc::clone(object)))),
@@ -51,8 +60,6 @@ struct Page {
     rv: u64,
     /// First key that is wanted.
     start: Key,
-    /// Whether `rv` is the newest one.
-    newest: bool,
     limit: usize,
 }
 
@@ -76,9 +83,21 @@ fn parse_token(text: &str) -> Result<(Option<u64>, Key), ApiError> {
     Ok((value["rv"].as_u64(), (part(0)?, part(1)?)))
 }
 
+/// What the watch cache of the request's server shows.
+fn cached(call: &Call<'_>) -> u64 {
+    let seen = call.cluster.seen(call.view);
+    let collection = call.cluster.store.collection(&call.target.info.storage);
+    seen.max(collection.map_or(0, |c| c.oldest()))
+}
+
 fn page(call: &Call<'_>) -> Result<Page, ApiError> {
     let current = call.cluster.store.rv();
     let query = &call.query;
+    if query.flag_if_given("sendInitialEvents").is_some() {
+        let why = "sendInitialEvents is forbidden for list";
+        let cause = Cause::forbidden("sendInitialEvents", why);
+        return Err(ApiError::invalid_kind("meta.k8s.io", "ListOptions", "", &[cause]));
+    }
     let requested = query.number("resourceVersion")?;
     let matching = query.get("resourceVersionMatch");
     let limit = query.number("limit")?.unwrap_or(0);
@@ -91,21 +110,27 @@ fn page(call: &Call<'_>) -> Result<Page, ApiError> {
         }
         let (rv, start) = parse_token(query.get("continue"))?;
         let pinned = rv.unwrap_or(current);
-        return Ok(Page { rv: pinned, start, newest: pinned == current, limit });
+        return Ok(Page { rv: pinned, start, limit });
     }
     check_match(requested, matching)?;
+    let cached = cached(call);
     let rv = match requested {
-        None | Some(0) => current,
-        Some(rv) => {
+        None => current,
+        Some(0) => cached,
+        Some(rv) if matching == "Exact" => {
             check_not_too_new(rv, current)?;
-            if matching == "Exact" { rv } else { current }
+            rv
+        }
+        Some(rv) => {
+            check_not_too_new(rv, cached)?;
+            cached
         }
     };
     if requested == Some(0) {
         // Served from the watch cache, which does not page.
         limit = 0;
     }
-    Ok(Page { rv, start: first, newest: rv == current, limit })
+    Ok(Page { rv, start: first, limit })
 }
 
 fn check_match(requested: Option<u64>, matching: &str) -> Result<(), ApiError> {
@@ -142,27 +167,14 @@ fn find(call: &Call<'_>, page: &Page, selector: &Selector) -> Result<Found, ApiE
     let info = &call.target.info;
     let mut found = Found { objects: Vec::new(), next: None, remaining: 0 };
     let Some(collection) = call.cluster.store.collection(&info.storage) else { return Ok(found) };
-    let undone = if page.newest {
-        BTreeMap::new()
-    } else {
-        collection.undo_to(page.rv).ok_or_else(|| expired(call, page))?
+    let wanted = |key: &Key| call.target.namespace.is_empty() || key.0 == call.target.namespace;
+    let selects = |object: &Object| {
+        selector.is_everything()
+            || selector.matches(info, &convert::from_storage(info, &object.value))
     };
-    let mut candidates: BTreeMap<&Key, &Arc<Object>> = BTreeMap::new();
-    let wanted = |key: &Key| {
-        (call.target.namespace.is_empty() || key.0 == call.target.namespace) && *key >= page.start
-    };
-    if !page.newest {
-        candidates.extend(
-            undone.iter().filter(|(k, _)| wanted(k)).filter_map(|(k, o)| Some((k, o.as_ref()?))),
-        );
-    }
-    let current = collection.range(&page.start).take_while(|(k, _)| wanted(k));
-    candidates.extend(current.filter(|(k, _)| !undone.contains_key(*k)));
-    for (key, object) in candidates {
-        let selected = selector.is_everything()
-            || selector.matches(info, &convert::from_storage(info, &object.value));
-        if !selected {
-            continue;
+    let mut take = |key: &Key, object: &Arc<Object>| {
+        if !selects(object) {
+            return;
         }
         if page.limit > 0 && found.objects.len() == page.limit {
             found.next.get_or_insert_with(|| key.clone());
@@ -170,6 +182,13 @@ fn find(call: &Call<'_>, page: &Page, selector: &Selector) -> Result<Found, ApiE
         } else {
             found.objects.push(Arc::clone(object));
         }
+    };
+    if page.rv == call.cluster.store.rv() {
+        let current = collection.range(&page.start).take_while(|(key, _)| wanted(key));
+        current.for_each(|(key, object)| take(key, object));
+    } else {
+        let then = collection.at(page.rv, &page.start).ok_or_else(|| expired(call, page))?;
+        then.iter().filter(|(key, _)| wanted(key)).for_each(|(key, object)| take(key, object));
     }
     Ok(found)
 }

@@ -233,16 +233,12 @@ pub(super) fn create(
 ) -> Result<Reply, ApiError> {
     let info = Arc::clone(&call.target.info);
     check_namespace(call)?;
-    let sent_fields = meta(&value, "managedFields").cloned();
-    strategy::prepare_create(call, &mut value);
-    if tracked {
-        if let Some(fields) = sent_fields {
-            set_meta(&mut value, "managedFields", fields);
-        }
-    } else {
+    strategy::complete(call, &mut value);
+    if !tracked {
         meta_mut(&mut value).remove("managedFields");
         track(call, None, &mut value, options);
     }
+    strategy::prepare_create(call, &mut value);
     let causes = validate::create(&info, &value);
     if !causes.is_empty() {
         return Err(ApiError::invalid(&info, &call.target.name, &causes));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{LoadError, Options, User};
+use super::{LoadError, Options, User, Views};
 use crate::admission::Policies;
 use crate::controllers::{self, Controllers};
 use crate::gc::{self, Collector};
@@ -19,6 +19,9 @@ use crate::resource::StorageKey;
 use crate::rest;
 use crate::store::{Event, Place, Store};
 use crate::watch::Clockwork;
+
+/// The longest time between two ticks.
+const LONGEST_PAUSE_MS: u64 = 60_000;
 
 /// A cluster's state.
 #[derive(Debug)]
@@ -35,6 +38,9 @@ pub(crate) struct Cluster {
     /// What the controllers remember; they take it out while they run.
     pub(crate) controllers: Controllers,
     pub(crate) watches: Clockwork,
+    pub(crate) views: Views,
+    /// The newest resourceVersion when the controllers last ran, and when they want to run again.
+    ticked: (u64, u64),
     wakers: Vec<Waker>,
 }
 
@@ -50,6 +56,8 @@ impl Cluster {
             collector: Collector::default(),
             controllers: Controllers::default(),
             watches: Clockwork::default(),
+            views: Views::default(),
+            ticked: (0, options.start_ms),
             wakers: Vec::new(),
             options,
         };
@@ -70,7 +78,7 @@ impl Cluster {
     pub(super) fn tick(&mut self, now_ms: u64) -> u64 {
         self.advance(now_ms);
         gc::run(self);
-        let mut next = self.now_ms + 60_000;
+        let mut next = self.now_ms + LONGEST_PAUSE_MS;
         if self.options.controllers {
             if let Some(due) = controllers::tick(self, self.now_ms) {
                 next = next.min(due);
@@ -80,7 +88,16 @@ impl Cluster {
         if self.watches.is_due(self.now_ms) {
             self.wakers.extend(self.store.all_wakers());
         }
-        next.min(self.watches.next_due().unwrap_or(next)).max(self.now_ms + 1)
+        self.ticked = (self.store.rv(), next);
+        self.due().max(self.now_ms + 1)
+    }
+
+    /// When there is something to do: now if anything was written since the last tick.
+    pub(super) fn due(&self) -> u64 {
+        if !self.collector.is_idle() || self.store.rv() != self.ticked.0 {
+            return self.now_ms;
+        }
+        self.watches.next_due().unwrap_or(u64::MAX).min(self.ticked.1)
     }
 
     pub(super) fn load(&mut self, yaml: &str) -> Result<(), LoadError> {

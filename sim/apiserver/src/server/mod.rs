@@ -1,6 +1,7 @@
 //! The server as a whole: what it is made of, who may talk to it, and its clock.
 
 mod cluster;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,8 +14,10 @@ use http::{Request, Response};
 use crate::history::Write;
 use crate::rbac::RightUse;
 use crate::rest;
+use crate::watch;
 
 pub(crate) use cluster::Cluster;
+pub(crate) use view::Views;
 
 /// Who sends a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,13 +145,14 @@ pub enum LoadError {
 #[derive(Clone, Debug)]
 pub struct ApiServer {
     cluster: Arc<Mutex<Cluster>>,
+    view: u32,
 }
 
 impl ApiServer {
     /// A cluster with nothing in it but its namespaces.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { cluster: Arc::new(Mutex::new(Cluster::new(options))) }
+        Self { cluster: Arc::new(Mutex::new(Cluster::new(options))), view: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Cluster> {
@@ -165,7 +169,8 @@ impl ApiServer {
         let (response, wakers) = {
             let mut cluster = self.lock();
             cluster.advance(now_ms);
-            let response = rest::handle(&mut cluster, &self.cluster, request);
+            let source = watch::Source { shared: &self.cluster, view: self.view };
+            let response = rest::handle(&mut cluster, source, request);
             (response, cluster.take_wakers())
         };
         wakers.into_iter().for_each(Waker::wake);
@@ -182,6 +187,12 @@ impl ApiServer {
         };
         wakers.into_iter().for_each(Waker::wake);
         next
+    }
+
+    /// When [`ApiServer::tick`] has something to do, as far as is known now.
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        self.lock().due()
     }
 
     /// Creates or updates the objects of a multi-document YAML text as the administrator.

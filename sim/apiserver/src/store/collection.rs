@@ -96,11 +96,24 @@ impl Collection {
     }
 
     /// What differs between now and the state at `rv`: keys with their object then.
-    pub(crate) fn undo_to(&self, rv: u64) -> Option<BTreeMap<Key, Option<Arc<Object>>>> {
+    fn undo_to(&self, rv: u64) -> Option<BTreeMap<Key, Option<Arc<Object>>>> {
         let mut then = BTreeMap::new();
         for event in self.events_after(rv)?.rev() {
             then.insert(event.key.clone(), event.prev.clone());
         }
+        Some(then)
+    }
+
+    /// The objects from `start` on as they were at `rv`, in order; `None` if that is forgotten.
+    pub(crate) fn at(&self, rv: u64, start: &Key) -> Option<BTreeMap<Key, Arc<Object>>> {
+        let undone = self.undo_to(rv)?;
+        let mut then: BTreeMap<Key, Arc<Object>> = self
+            .range(start)
+            .filter(|(key, _)| !undone.contains_key(*key))
+            .map(|(key, object)| (key.clone(), Arc::clone(object)))
+            .collect();
+        let before = undone.into_iter().filter(|(key, _)| key >= start);
+        then.extend(before.filter_map(|(key, object)| Some((key, object?))));
         Some(then)
     }
 

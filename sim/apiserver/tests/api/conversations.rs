@@ -93,4 +93,15 @@ macro_rules! conversations {
     )*};
 }
 
-conversations!(config_maps, ownership, leases, deletion, workloads, custom, lists);
+conversations!(
+    config_maps,
+    ownership,
+    leases,
+    deletion,
+    workloads,
+    custom,
+    lists,
+    kinds,
+    jobs,
+    custom_strict
+);

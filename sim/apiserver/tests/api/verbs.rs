@@ -61,3 +61,65 @@ fn unknown_paths_methods_and_media_types_are_refused() {
     let huge = config_map("a", json!({"k": "x".repeat(4 << 20)}));
     world.post(CONFIG_MAPS, huge).refused(413, "RequestEntityTooLarge", "limit");
 }
+
+#[test]
+fn unknown_fields_are_dropped_with_a_warning_or_refused_when_strict() {
+    let world = World::new();
+    let body = json!({"metadata": {"name": "a"}, "data": {}, "dta": {}});
+    let created = world.post(CONFIG_MAPS, body.clone()).expect(201);
+    let warning = created.headers.get("warning").and_then(|v| v.to_str().ok());
+    assert_eq!(warning, Some("299 - \"unknown field \\\"dta\\\"\""));
+    assert!(created.body.get("dta").is_none());
+    world.post(&format!("{CONFIG_MAPS}?fieldValidation=Strict"), body).refused(
+        400,
+        "BadRequest",
+        "unknown field \"dta\"",
+    );
+    let mistyped = json!({"metadata": {"name": "b"}, "data": {"k": 1}});
+    world.post(CONFIG_MAPS, mistyped).refused(400, "BadRequest", "cannot be handled as");
+}
+
+#[test]
+fn the_history_has_every_attempt_with_its_stamps_and_outcome() {
+    let world = World::new();
+    let stamped = |stamp: &str| {
+        let mut body = config_map("a", json!({}));
+        body["metadata"]["annotations"] = json!({"rynxs.universe.ai/stamp": stamp});
+        body
+    };
+    let path = format!("{CONFIG_MAPS}/a");
+    let start = world.server.history().len() as u64;
+    let uid = world.apply("rynxs", &path, stamped("5")).expect(201).uid();
+    let mut stale = stamped("4");
+    stale["metadata"]["resourceVersion"] = json!("1");
+    world.apply("rynxs", &path, stale).expect(409);
+    world.apply("rynxs", &path, stamped("5")).expect(200);
+    world.delete(&path, None).expect(200);
+    let writes = world.server.history_since(start);
+    let seen: Vec<_> = writes
+        .iter()
+        .map(|w| {
+            let stamp = |s: &Option<String>| s.clone().unwrap_or_default();
+            (
+                w.verb.as_str(),
+                w.status_code,
+                stamp(&w.stamp_before),
+                stamp(&w.stamp_sent),
+                stamp(&w.stamp),
+                w.changed,
+                w.removed,
+            )
+        })
+        .collect();
+    let text = str::to_owned;
+    assert_eq!(
+        seen,
+        [
+            ("apply", 201, text(""), text("5"), text("5"), true, false),
+            ("apply", 409, text("5"), text("4"), text("5"), false, false),
+            ("apply", 200, text("5"), text("5"), text("5"), false, false),
+            ("delete", 200, text("5"), text(""), text(""), true, true),
+        ]
+    );
+    assert!(writes.iter().all(|w| w.uid == uid && w.user == "kubernetes-admin"));
+}

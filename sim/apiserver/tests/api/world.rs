@@ -73,6 +73,11 @@ impl World {
         Self { server: ApiServer::new(options), now_ms }
     }
 
+    /// The same cluster through another of its servers.
+    pub(crate) fn behind(&self, server: ApiServer) -> Self {
+        Self { server, now_ms: self.now_ms.clone() }
+    }
+
     /// Lets time pass; nothing but requests happens.
     pub(crate) fn wait(&self, ms: u64) {
         self.now_ms.set(self.now_ms.get() + ms);
@@ -179,6 +184,12 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Polls once, expecting nothing yet.
+    pub(crate) fn poll_with(&mut self, waker: &std::task::Waker) {
+        let mut context = std::task::Context::from_waker(waker);
+        assert!(self.stream.poll_next_unpin(&mut context).is_pending());
     }
 
     /// `TYPE name` of what has arrived.
