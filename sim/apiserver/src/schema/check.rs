@@ -62,25 +62,36 @@ fn check_type(node: &Node, value: &Value, path: &str, causes: &mut Vec<Cause>) {
     if value.is_null() && node.nullable {
         return;
     }
-    let expected = if node.int_or_string {
-        if value.is_string() || type_name(value) == "integer" {
-            return;
-        }
-        "integer,string"
-    } else {
-        match node.kind {
-            Some(kind) if !kind.is_of(value) => kind.name(),
-            _ => return,
-        }
-    };
     let found = type_name(value);
-    causes.push(Cause::new(
-        "FieldValueTypeInvalid",
-        shown(path),
-        format!(
-            r#"Invalid value: "{found}": {path} in body must be of type {expected}: "{found}""#
-        ),
-    ));
+    if node.int_or_string {
+        if !matches!(found, "integer" | "string") {
+            causes.push(wrong_type(path, "integer,string", found));
+        }
+        return;
+    }
+    let Some(kind) = node.kind.filter(|kind| !kind.is_of(value)) else { return };
+    let format = node.limits.format.as_str();
+    if format.is_empty() {
+        causes.push(wrong_type(path, kind.name(), found));
+        return;
+    }
+    // The server's own oddity: where a format is given, it is named instead of the type, and
+    // lists pass.
+    match value {
+        Value::Array(_) => {}
+        Value::Number(_) => {
+            let found = if found == "integer" { "int64" } else { "float64" };
+            causes.push(wrong_type(path, format, found));
+        }
+        _ => causes.push(wrong_type(path, format, "")),
+    }
+}
+
+fn wrong_type(path: &str, expected: &str, found: &str) -> Cause {
+    let message = format!(
+        "Invalid value: \"{found}\": {path} in body must be of type {expected}: \"{found}\""
+    );
+    Cause::new("FieldValueTypeInvalid", shown(path), message)
 }
 
 fn check_object(node: &Node, fields: &Map<String, Value>, path: &str, causes: &mut Vec<Cause>) {
@@ -233,6 +244,13 @@ fn duplicates(
             }
         }
         Value::Array(items) => {
+            if let ListType::Map(_) = node.list_type
+                && let Some(i) = items.iter().position(|item| !item.is_object())
+            {
+                let detail = "must be an object for an array of list-type map";
+                causes.push(Cause::invalid(format!("{path}[{i}]"), &items[i], detail));
+                return;
+            }
             let identity = |item: &Value| match &node.list_type {
                 ListType::Atomic => None,
                 ListType::Set => Some(item.clone()),

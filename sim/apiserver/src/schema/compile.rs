@@ -153,7 +153,11 @@ impl Compiler {
             max_properties: count("maxProperties"),
             pattern,
             one_of_values: schema["enum"].as_array().cloned(),
-            format: schema["format"].as_str().unwrap_or_default().to_owned(),
+            // Formats of numbers restrict nothing.
+            format: match schema["type"].as_str() {
+                Some("string") => schema["format"].as_str().unwrap_or_default().to_owned(),
+                _ => String::new(),
+            },
         }
     }
 
