@@ -11,6 +11,9 @@ pub mod kube;
 pub mod leader;
 pub mod observe;
 pub mod ports;
+pub mod replica;
 pub mod run;
 pub mod store;
 pub mod takeover;
+
+pub use replica::run;
