@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Call;
 use super::options::FieldValidation;
 use crate::apply::Reset;
+use crate::controllers::CLAIM_PROTECTION;
 use crate::defaults;
 use crate::object::{keep_field, keep_meta, meta, meta_mut, set_meta, time};
 use crate::registry;
@@ -165,9 +166,22 @@ pub(super) fn prepare_create(call: &mut Call<'_>, value: &mut Value) {
         object.remove("status");
     }
     defaults::on_create(&call.target.info.kind, value);
+    if call.target.info.kind == "PersistentVolumeClaim" && call.cluster.options.controllers {
+        protect(value);
+    }
     if call.target.info.kind == "CustomResourceDefinition" {
         registry::accept_crd(value, &now);
     }
+}
+
+/// A claim is not gone before the pods that use it; a controller takes the finalizer away.
+fn protect(claim: &mut Value) {
+    let mut kept: Vec<Value> =
+        meta(claim, "finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+    if !kept.iter().any(|f| f == CLAIM_PROTECTION) {
+        kept.push(json!(CLAIM_PROTECTION));
+    }
+    meta_mut(claim).insert("finalizers".to_owned(), json!(kept));
 }
 
 /// Carries over what the endpoint of an update does not let the client change.
