@@ -36,7 +36,6 @@ use crate::journal::Journal;
 use crate::kube::{Backoff, EventSink, KubeClient, Selection};
 use crate::observe::Observer;
 use crate::ports::Ports;
-use crate::run::{Lead, Leading};
 use crate::store::LogStore;
 use crate::takeover::{Claim, take_over};
 
@@ -65,35 +64,6 @@ pub struct LeaderContext {
 
 /// Asks for a graceful end; `future.boxed().shared()` makes one.
 pub type Stop = Shared<BoxFuture<'static, ()>>;
-
-/// What a replica leads with, term after term.
-pub struct Leader {
-    /// The way out.
-    pub ports: Ports,
-    /// Settings.
-    pub config: Arc<Config>,
-    /// Where the log is.
-    pub store: Arc<dyn LogStore>,
-    /// Takes note of what happens.
-    pub observer: Arc<dyn Observer>,
-}
-
-impl Lead for Leader {
-    fn lead(&self, leading: Leading) -> BoxFuture<'static, LeaderEnd> {
-        let timeout = self.config.reconcile.request_timeout;
-        let context = LeaderContext {
-            kube: KubeClient::new(self.ports.clone(), self.observer.clone(), timeout),
-            ports: self.ports.clone(),
-            config: self.config.clone(),
-            store: self.store.clone(),
-            guard: leading.guard,
-            identity: leading.identity,
-            observer: self.observer.clone(),
-            stop: leading.stop.shared(),
-        };
-        lead(context).boxed()
-    }
-}
 
 /// Leads for one term. Dropping the future abandons it at once, which is safe at any point.
 pub async fn lead(context: LeaderContext) -> LeaderEnd {
