@@ -26,6 +26,8 @@ use crate::server::{Body, Cluster, User};
 use crate::status_error::ApiError;
 use crate::watch::{self, Source};
 
+pub(crate) use write::reload_policies;
+
 /// The annotation whose value the history of writes shows.
 const STAMP: &str = "rynxs.universe.ai/stamp";
 
