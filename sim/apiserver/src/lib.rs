@@ -19,6 +19,7 @@ mod fault;
 mod gc;
 mod history;
 mod object;
+mod protobuf;
 mod rbac;
 mod registry;
 mod request;
