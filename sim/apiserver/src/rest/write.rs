@@ -14,6 +14,7 @@ use super::{Call, STAMP, access, strategy};
 use crate::admission::{AdmissionRequest, Denied};
 use crate::apply::{Manager, Writer, track_update};
 use crate::convert;
+use crate::expiry;
 use crate::gc;
 use crate::object::{
     Object, annotation, finalizers, is_deleting, meta, meta_mut, meta_str, set_meta, time,
@@ -403,7 +404,7 @@ fn denied_error(call: &Call<'_>, denied: &Denied) -> ApiError {
 pub(super) fn after_commit(
     cluster: &mut crate::server::Cluster,
     place: &crate::store::Place,
-    object: &Object,
+    object: &Arc<Object>,
     removed: bool,
 ) {
     match (place.0.group.as_str(), place.0.plural.as_str()) {
@@ -421,6 +422,9 @@ pub(super) fn after_commit(
             cluster.registry.define(&storage, infos);
         }
         _ => {}
+    }
+    if !removed {
+        expiry::observe(cluster, place, object);
     }
     gc::observe(cluster, place, object, removed);
 }

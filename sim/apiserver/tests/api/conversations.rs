@@ -103,5 +103,9 @@ conversations!(
     lists,
     kinds,
     jobs,
-    custom_strict
+    custom_strict,
+    events,
+    random_config_maps,
+    random_deployments,
+    random_custom
 );
