@@ -11,6 +11,10 @@ use crate::resource::{AgentSpec, SessionSpec};
 /// One event of a record; on the wire an object whose field `type` is the variant's name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "few events live at a time; the state keeps no events"
+)]
 pub enum Event {
     /// Record 0: the log's identity and the number at which its stamps start.
     LogStarted {
@@ -67,6 +71,10 @@ pub enum Event {
         /// this uid and repeated unchanged, so that a failover never restarts the timer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_ms: Option<u64>,
+        /// When it was first seen cancelled, Unix milliseconds; repeated unchanged like
+        /// `expires_ms`. The time to live after the end counts from here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cancelled_ms: Option<u64>,
     },
     /// A Session is gone or being deleted.
     SessionDeleted {
@@ -171,6 +179,30 @@ pub enum Event {
         /// SHA-256 of the bytes removed.
         sha256: Hash,
     },
+}
+
+impl Event {
+    /// Its `type`: the variant's name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::LogStarted { .. } => "LogStarted",
+            Self::EpochStarted { .. } => "EpochStarted",
+            Self::AgentObserved { .. } => "AgentObserved",
+            Self::AgentDeleted { .. } => "AgentDeleted",
+            Self::SessionObserved { .. } => "SessionObserved",
+            Self::SessionDeleted { .. } => "SessionDeleted",
+            Self::ChildObserved { .. } => "ChildObserved",
+            Self::TimerFired { .. } => "TimerFired",
+            Self::DriftObserved { .. } => "DriftObserved",
+            Self::ActionsDecided { .. } => "ActionsDecided",
+            Self::ActionApplied { .. } => "ActionApplied",
+            Self::ActionFailed { .. } => "ActionFailed",
+            Self::ActionSuperseded { .. } => "ActionSuperseded",
+            Self::CheckpointCreated { .. } => "CheckpointCreated",
+            Self::TailRepaired { .. } => "TailRepaired",
+        }
+    }
 }
 
 /// Settings that decisions read; they change only with an epoch.

@@ -24,3 +24,10 @@ pub const ROLE: &str = "rynxs.universe.ai/role";
 pub const TEAM: &str = "rynxs.universe.ai/team";
 /// Field manager of every server-side apply.
 pub const FIELD_MANAGER: &str = "rynxs";
+/// Label on pods and their objects: which of an agent's two kinds of pods, [`COMPONENT_RUNTIME`] or
+/// [`COMPONENT_SESSION`].
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Value of [`COMPONENT`]: the agent's own runtime.
+pub const COMPONENT_RUNTIME: &str = "runtime";
+/// Value of [`COMPONENT`]: the run of a session.
+pub const COMPONENT_SESSION: &str = "session";

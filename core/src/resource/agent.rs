@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{EnvVarSource, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::Value;
 
 /// What an agent is and may do. Unknown fields are pruned by the API server.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentSpec {
     /// Place in the hierarchy; decides whom the agent may reach.
@@ -33,7 +33,7 @@ pub struct AgentSpec {
     #[serde(default)]
     pub workspace: WorkspaceSpec,
     /// Compute resources of the runtime.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "amounts")]
     pub resources: Option<ResourceRequirements>,
     /// Environment; secrets only by reference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -53,9 +53,7 @@ pub struct AgentSpec {
 }
 
 /// Place in the hierarchy.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Reaches DNS and its own egress.
@@ -68,7 +66,7 @@ pub enum Role {
 }
 
 /// Image of a runtime.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSpec {
     /// Repository, for example `ghcr.io/rynxs/agent`.
@@ -82,7 +80,7 @@ pub struct ImageSpec {
 }
 
 /// Persistent workspace of an agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkspaceSpec {
     /// Size of the volume, a Kubernetes quantity; cannot shrink.
@@ -101,7 +99,7 @@ impl Default for WorkspaceSpec {
 }
 
 /// One environment variable: a value, or a reference.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// Name.
@@ -115,7 +113,7 @@ pub struct EnvVar {
 }
 
 /// One destination that the agent may reach: either `cidr`, or selectors.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Egress {
     /// Address range; host names are refused, as NetworkPolicy cannot enforce them.
@@ -133,7 +131,7 @@ pub struct Egress {
 }
 
 /// One port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EgressPort {
     /// Number, 1 to 65535.
@@ -144,7 +142,7 @@ pub struct EgressPort {
 }
 
 /// Transport protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs, reason = "the names are the protocols'")]
 pub enum Protocol {
@@ -154,7 +152,7 @@ pub enum Protocol {
 }
 
 /// Whether an agent's runtime runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OperatingMode {
     /// One replica.
     #[default]
@@ -164,7 +162,7 @@ pub enum OperatingMode {
 }
 
 /// Limits of an agent's sessions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionLimits {
     /// Largest `maxDuration` of a session, for example `2h`; also the default of sessions without one.
@@ -173,4 +171,17 @@ pub struct SessionLimits {
     /// Largest number of sessions that run at once; further ones wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent: Option<u32>,
+}
+
+/// Reads resources whose amounts may be written as numbers, as in `cpu: 2`.
+fn amounts<'de, D: Deserializer<'de>>(input: D) -> Result<Option<ResourceRequirements>, D::Error> {
+    let Some(mut value) = Option::<Value>::deserialize(input)? else { return Ok(None) };
+    for part in ["requests", "limits"] {
+        for amount in value.get_mut(part).and_then(Value::as_object_mut).into_iter().flatten() {
+            if amount.1.is_number() {
+                *amount.1 = Value::String(amount.1.to_string());
+            }
+        }
+    }
+    serde_json::from_value(value).map(Some).map_err(D::Error::custom)
 }

@@ -1,7 +1,10 @@
 //! The resources of group `universe.ai/v1alpha1` and what their status says.
 
 mod agent;
+pub mod children;
+pub mod quantity;
 mod session;
+pub mod validate;
 
 pub use agent::{
     AgentSpec, Egress, EgressPort, EnvVar, ImageSpec, OperatingMode, Protocol, Role, SessionLimits,

@@ -1,10 +1,9 @@
 //! `Session`: one bounded run of an `Agent`.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What to run, for how long, and what remains afterwards.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionSpec {
     /// Name of the Agent of the same namespace. Immutable.
@@ -30,7 +29,7 @@ pub struct SessionSpec {
 }
 
 /// Whether a session's run may go on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionMode {
     /// The Job runs.
     #[default]
@@ -42,7 +41,7 @@ pub enum SessionMode {
 }
 
 /// What happens to a Session when its time is over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShutdownPolicy {
     /// The Session is deleted with all it owns.
     Delete,

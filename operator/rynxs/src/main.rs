@@ -1,3 +1,5 @@
-//! rynxs connects: adapters to the real world, command line, telemetry, demo.
+//! The binary `rynxs`, also installed as `kubectl-rynxs`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    rynxs::cli::main()
+}

@@ -30,6 +30,9 @@ impl std::error::Error for StorageError {}
 ///
 /// Durability is explicit: bytes survive a crash only after `sync_data` of the file, a name only
 /// after `sync_dir` of its directory.
+///
+/// Operations take effect in the order in which they were called, also those whose futures were
+/// dropped: an append that its caller gave up must not land behind a later truncate.
 pub trait Storage: Send + Sync {
     /// Creates a directory and its parents; fine if it exists.
     fn create_dir(&self, path: &str) -> BoxFuture<'static, Result<(), StorageError>>;

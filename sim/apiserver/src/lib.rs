@@ -31,6 +31,7 @@ mod fault;
 mod gc;
 mod history;
 mod object;
+mod protobuf;
 mod rbac;
 mod registry;
 mod request;

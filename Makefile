@@ -1,0 +1,31 @@
+# `make help` lists what is here. Everything is a plain cargo command underneath.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt bench crds ci quick
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## the whole system on this machine: three replicas, a killed leader, a fenced zombie
+	cargo run --release --bin rynxs -- demo
+
+test: ## all tests
+	cargo test --workspace
+
+lint: ## formatting and clippy as CI has them
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+fmt: ## format the code
+	cargo fmt --all
+
+bench: ## benchmarks, each beside its peer or limit
+	cargo bench -p rynxs-core -p rynxs-operator
+
+crds: ## write the generated CRDs again
+	cargo run --bin rynxs -- crd --output-dir helm/rynxs/crds
+
+quick: ## formatting, clippy and tests
+	.ci/run --quick
+
+ci: ## the whole gate
+	.ci/run

@@ -1,0 +1,9 @@
+//! Claims about decisions, told as stories over the public interface.
+
+mod agents;
+mod book;
+mod crds;
+mod examples;
+mod golden;
+mod properties;
+mod sessions;

@@ -1,0 +1,202 @@
+//! One operator replica as a process of this very binary.
+//!
+//! A replica never outlives the demo: the kernel kills it when its parent dies, a dropped handle
+//! kills it, and both work on a frozen process too, as SIGKILL does.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
+
+use crate::cli::{Exit, Failure};
+
+/// What all replicas of a demo have in common.
+#[derive(Clone, Debug)]
+pub struct ReplicaPlan {
+    /// The binary to run.
+    pub binary: PathBuf,
+    /// Folder for logs.
+    pub folder: PathBuf,
+    /// Arguments after `operator`.
+    pub arguments: Vec<String>,
+    /// Environment; nothing is inherited but `PATH`.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A running replica.
+pub struct Replica {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    address: watch::Receiver<Option<String>>,
+    last_words: Arc<Mutex<String>>,
+}
+
+impl Replica {
+    /// Starts a replica with this pod name.
+    pub fn start(plan: &ReplicaPlan, name: &str) -> Result<Self, Failure> {
+        let log = plan.folder.join(format!("{name}.log"));
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(|error| Failure::io(&format!("open {}", log.display()), &error))?;
+        let mut command = Command::new(&plan.binary);
+        command
+            .arg("operator")
+            .args(&plan.arguments)
+            .args(["--pod-name", name])
+            .args(["--end-with-parent", &std::process::id().to_string()])
+            .env_clear()
+            .envs(plan.environment.iter().map(|(name, value)| (name, value)))
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // Ctrl-C is for the demo, which then ends its replicas itself.
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .map_err(|error| Failure::io(&format!("start {}", plan.binary.display()), &error))?;
+        let (found, address) = watch::channel(None);
+        let last_words = Arc::default();
+        if let Some(lines) = child.stderr.take() {
+            tokio::spawn(keep_log(lines, file, found, Arc::clone(&last_words)));
+        }
+        Ok(Self { name: name.to_owned(), child, log, address, last_words })
+    }
+
+    /// The pod name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its log lines are.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Whether an identity `pod name_uuid` is a term of this replica.
+    #[must_use]
+    pub fn is(&self, identity: &str) -> bool {
+        identity.rsplit_once('_').is_some_and(|(pod, _)| pod == self.name)
+    }
+
+    /// Waits until it serves metrics and probes; fails if it ends before.
+    pub async fn address(&mut self) -> Result<String, Failure> {
+        let mut address = self.address.clone();
+        tokio::select! {
+            biased;
+            found = address.wait_for(Option::is_some) => {
+                if let Some(found) = found.ok().and_then(|found| found.clone()) {
+                    return Ok(found);
+                }
+            }
+            _ = self.child.wait() => {}
+        }
+        Err(self.ended().await)
+    }
+
+    /// Fails if the process has ended by itself.
+    pub async fn must_run(&mut self) -> Result<(), Failure> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            _ => Err(self.ended().await),
+        }
+    }
+
+    async fn ended(&mut self) -> Failure {
+        let status = self.child.wait().await.map(|status| status.to_string());
+        // The pipe is read to its end by another task.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let status = status.unwrap_or_else(|error| error.to_string());
+        Failure::new(
+            Exit::Refuted,
+            format!("replica {} ended by itself ({status}): {words}", self.name),
+        )
+        .fix(format!("read {}", self.log.display()))
+    }
+
+    /// Sends a signal.
+    fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) else {
+            return Ok(());
+        };
+        kill(Pid::from_raw(pid), signal).map_err(|errno| {
+            Failure::io(&format!("send {signal} to {}", self.name), &std::io::Error::from(errno))
+        })
+    }
+
+    /// SIGKILL: no drain, no release, no last word.
+    pub async fn kill(&mut self) -> Result<(), Failure> {
+        self.child.kill().await.map_err(|error| Failure::io(&format!("kill {}", self.name), &error))
+    }
+
+    /// SIGSTOP: the process stands still and knows nothing of it.
+    pub fn freeze(&self) -> Result<(), Failure> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) -> Result<(), Failure> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    /// SIGTERM, then waits for the end; SIGKILL if it takes longer than `patience`.
+    pub async fn stop(&mut self, patience: Duration) -> Result<bool, Failure> {
+        self.signal(Signal::SIGTERM)?;
+        if tokio::time::timeout(patience, self.child.wait()).await.is_ok() {
+            return Ok(true);
+        }
+        self.kill().await?;
+        Ok(false)
+    }
+}
+
+/// Copies log lines to the file, and takes from them what the demo needs to know.
+async fn keep_log(
+    lines: ChildStderr,
+    mut file: std::fs::File,
+    found: watch::Sender<Option<String>>,
+    last_words: Arc<Mutex<String>>,
+) {
+    let mut lines = BufReader::new(lines).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        // A full disk must not stop the reading: a replica would block on its own log.
+        let _ = writeln!(file, "{line}");
+        match serde_json::from_str::<Value>(&line) {
+            Ok(fields) => {
+                let known = found.borrow().is_some();
+                if let (false, Some(address)) = (known, fields["address"].as_str()) {
+                    found.send_replace(Some(address.to_owned()));
+                }
+                if fields["level"] == "ERROR" {
+                    let said = fields["message"].as_str().unwrap_or(&line);
+                    said.clone_into(&mut last_words.lock().unwrap_or_else(PoisonError::into_inner));
+                }
+            }
+            Err(_) => {
+                let mut words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
+                if line.starts_with("error: ") {
+                    words.clear();
+                }
+                if words.len() < 2_000 {
+                    words.push_str(&line);
+                    words.push(' ');
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a demo has shown, as a short table or as JSON.
+
+use serde::Serialize;
+
+use crate::cli::Verified;
+
+use super::compare::Comparison;
+use super::story::span;
+use super::zombie::Zombie;
+
+/// One take-over, measured from outside.
+#[derive(Clone, Debug, Serialize)]
+pub struct TakeOver {
+    /// What happened to the leader before.
+    pub cause: &'static str,
+    /// The new epoch.
+    pub epoch: u64,
+    /// From the cause to the new `EpochStarted` in the log, milliseconds.
+    pub to_epoch_ms: u64,
+    /// From the cause to the first write that an edit made after it has led to, milliseconds.
+    pub to_write_ms: Option<u64>,
+}
+
+/// Writes that were refused, by who refused them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Refused {
+    /// By the log: 412.
+    pub log: u64,
+    /// By optimistic concurrency: 409.
+    pub resource_version: u64,
+    /// By an admission policy: 403.
+    pub policy: u64,
+}
+
+/// Everything that was measured and checked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Replicas started.
+    pub replicas: u32,
+    /// Agents and Sessions at the end.
+    pub resources: usize,
+    /// From the first apply until everything was ready, milliseconds.
+    pub ready_ms: u64,
+    /// Every take-over.
+    pub take_overs: Vec<TakeOver>,
+    /// The zombie's part, if it was played.
+    pub zombie: Option<Zombie>,
+    /// Refused writes, counted in the embedded servers.
+    pub refused: Refused,
+    /// Torn last lines that were cut off and recorded.
+    pub repaired: u64,
+    /// The verified log.
+    pub log: Verified,
+    /// Live objects against the log's state.
+    pub comparison: Comparison,
+    /// Where everything is.
+    pub folder: String,
+    /// Every claim that did not hold.
+    pub refuted: Vec<String>,
+    /// How long everything took, milliseconds.
+    pub took_ms: u64,
+}
+
+impl Report {
+    /// Two columns for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        let mut row = |name: &str, value: String| {
+            let _ = writeln!(text, "  {name:<18} {value}");
+        };
+        row("replicas", self.replicas.to_string());
+        row(
+            "resources",
+            format!("{} Agents and Sessions, ready after {}", self.resources, ms(self.ready_ms)),
+        );
+        row("log", format!("{} records, {} events", self.log.records, self.log.events));
+        row("epochs", self.log.epochs.to_string());
+        for take_over in &self.take_overs {
+            let write = take_over.to_write_ms.map(|t| format!(", first write after {}", ms(t)));
+            row(
+                "take-over",
+                format!(
+                    "{}: new epoch after {}{}",
+                    take_over.cause,
+                    ms(take_over.to_epoch_ms),
+                    write.unwrap_or_default()
+                ),
+            );
+        }
+        row(
+            "refused writes",
+            format!(
+                "{} by the log (412), {} by resourceVersion (409), {} by policy (403)",
+                self.refused.log, self.refused.resource_version, self.refused.policy
+            ),
+        );
+        if self.repaired > 0 {
+            row("repaired", format!("{} torn line, recorded in the log", self.repaired));
+        }
+        row(
+            "verified",
+            format!(
+                "chain, epochs, {} decisions made again, in {}",
+                self.log.decisions,
+                ms(self.log.took_ms)
+            ),
+        );
+        row(
+            "live against log",
+            format!(
+                "{} objects, {} differences",
+                self.comparison.objects,
+                self.comparison.differences.len()
+            ),
+        );
+        row("head", format!("{} {}", self.log.head_seq, self.log.head_hash));
+        row("took", ms(self.took_ms));
+        for claim in &self.refuted {
+            row("REFUTED", claim.clone());
+        }
+        text
+    }
+}
+
+fn ms(milliseconds: u64) -> String {
+    span(std::time::Duration::from_millis(milliseconds))
+}

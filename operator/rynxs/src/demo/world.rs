@@ -1,0 +1,349 @@
+//! Everything that the demo starts, in one value: two servers, replicas, a user, a folder.
+//!
+//! Dropping it ends everything: replicas are killed, sockets closed. The folder stays.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rynxs_apiserver::ApiServer;
+use rynxs_operator::ports::Entropy;
+use rynxs_s3::{BucketOptions, ConditionalPuts, Identity, S3Model};
+use serde_json::Value;
+
+use crate::adapters::OsEntropy;
+use crate::cli::{Exit, Failure, Location};
+
+use super::follow::Follower;
+use super::host::{ApiBackend, Host, StoreBackend, now_ms};
+use super::replica::{Replica, ReplicaPlan};
+use super::story::Story;
+use super::user::{User, text};
+
+/// Namespace that the operator is installed in.
+pub const HOME: &str = "rynxs";
+/// Name of the operator's service account.
+pub const ACCOUNT: &str = "rynxs";
+/// Bucket of the log.
+pub const BUCKET: &str = "rynxs-events";
+/// Prefix of the log.
+pub const PREFIX: &str = "events";
+
+/// Policies and roles as the chart installs them.
+const POLICIES: &str = include_str!("../../../../helm/rynxs/files/admission-policies.yaml");
+const ROLES: &str = include_str!("../../../../helm/rynxs/files/rbac.yaml");
+
+/// Times of the Lease in the demo: shorter than the defaults so that two take-overs fit into a
+/// coffee break, and valid by the same rules: (R+G)·1.05² = 7.7 s < L, 1.2·P+Q = 3.2 s < R.
+pub const LEASE: [(&str, &str); 5] = [
+    ("LEADER_ELECTION_LEASE_DURATION", "8s"),
+    ("LEADER_ELECTION_RENEW_DEADLINE", "5s"),
+    ("LEADER_ELECTION_RETRY_PERIOD", "1s"),
+    ("LEADER_ELECTION_REQUEST_TIMEOUT", "2s"),
+    ("LEADER_ELECTION_STOP_GRACE", "2s"),
+];
+
+/// Where the log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum EventStore {
+    /// The embedded S3.
+    S3,
+    /// Files in the demo's folder; one replica.
+    File,
+}
+
+/// How a world is made.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The `rynxs` binary that replicas run.
+    pub binary: PathBuf,
+    /// Folder for the kubeconfig, logs and the event log.
+    pub folder: PathBuf,
+    /// Port of the API server, 0 for any.
+    pub api_port: u16,
+    /// Port of S3, 0 for any.
+    pub s3_port: u16,
+    /// Where the log is kept.
+    pub event_store: EventStore,
+    /// How many replicas are started.
+    pub replicas: u32,
+    /// Drives the uids of the model.
+    pub seed: u64,
+    /// What the admission policies do; off only to show that they matter.
+    pub policies: bool,
+    /// More settings of the replicas.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Two servers, replicas, a user, a folder.
+pub struct World {
+    /// How it was made.
+    pub plan: Plan,
+    /// The Kubernetes model.
+    pub api: ApiServer,
+    /// Where it listens.
+    pub api_host: Host,
+    /// The S3 model and where it listens.
+    pub store: Option<(S3Model, Host)>,
+    /// Somebody with the kubeconfig.
+    pub user: User,
+    /// The replicas, in the order of their start.
+    pub replicas: Vec<Replica>,
+    /// Tells what happens.
+    pub story: Story,
+    replica_plan: ReplicaPlan,
+    credentials: (String, String),
+}
+
+impl World {
+    /// Starts the servers, installs what the chart would install, writes the kubeconfigs. No
+    /// replica runs yet.
+    pub async fn start(plan: Plan, story: Story) -> Result<Self, Failure> {
+        std::fs::create_dir_all(&plan.folder)
+            .map_err(|error| Failure::io(&format!("create {}", plan.folder.display()), &error))?;
+        let token = secret();
+        let api = api_server(&plan, &token);
+        install(&api)?;
+        let mut api_host =
+            listen("API server", Arc::new(ApiBackend(api.clone())), plan.api_port).await?;
+        api_host.keep_time(api.clone());
+        let credentials = ("demo".to_owned(), secret());
+        let store = match plan.event_store {
+            EventStore::File => {
+                // Readers may look before the replica has made it.
+                let log = plan.folder.join("log");
+                std::fs::create_dir_all(&log)
+                    .map_err(|error| Failure::io(&format!("create {}", log.display()), &error))?;
+                None
+            }
+            EventStore::S3 => {
+                let model = object_store(&plan, &credentials);
+                let backend = Arc::new(StoreBackend(model.clone()));
+                Some((model, listen("S3", backend, plan.s3_port).await?))
+            }
+        };
+        let kubeconfig = plan.folder.join("kubeconfig");
+        write(&kubeconfig, &kubeconfig_text(&api_host.url(), None))?;
+        let theirs = plan.folder.join("operator.kubeconfig");
+        write(&theirs, &kubeconfig_text(&api_host.url(), Some(&token)))?;
+        let user = User::connect(&kubeconfig).await?;
+        let replica_plan = replica_plan(&plan, &theirs, store.as_ref().map(|s| &s.1), &credentials);
+        Ok(Self {
+            plan,
+            api,
+            api_host,
+            store,
+            user,
+            replicas: Vec::new(),
+            story,
+            replica_plan,
+            credentials,
+        })
+    }
+
+    /// Path of the kubeconfig for people.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.plan.folder.join("kubeconfig")
+    }
+
+    /// Starts one replica and waits until it serves probes.
+    pub async fn start_replica(&mut self, name: &str) -> Result<(), Failure> {
+        let mut replica = Replica::start(&self.replica_plan, name)?;
+        replica.address().await?;
+        self.replicas.push(replica);
+        Ok(())
+    }
+
+    /// Gives replicas that start from now on another setting.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        let environment = &mut self.replica_plan.environment;
+        environment.retain(|(name, _)| name != variable);
+        environment.push((variable.to_owned(), value.to_owned()));
+    }
+
+    /// Where the log is.
+    #[must_use]
+    pub fn location(&self) -> Location {
+        match self.plan.event_store {
+            EventStore::File => Location::Directory(self.plan.folder.join("log")),
+            EventStore::S3 => {
+                Location::Bucket { bucket: BUCKET.to_owned(), prefix: PREFIX.to_owned() }
+            }
+        }
+    }
+
+    /// The bucket's settings, if the log is in one.
+    #[must_use]
+    pub fn bucket(&self) -> Option<rynxs_core::config::S3Store> {
+        let (_, host) = self.store.as_ref()?;
+        Some(rynxs_core::config::S3Store {
+            endpoint: Some(host.url()),
+            bucket: BUCKET.to_owned(),
+            prefix: PREFIX.to_owned(),
+            region: "us-east-1".to_owned(),
+            path_style: true,
+            access_key: rynxs_core::config::Secret::new(&self.credentials.0),
+            secret_key: rynxs_core::config::Secret::new(&self.credentials.1),
+            session_token: None,
+            checksum: rynxs_core::config::Checksum::Sha256,
+        })
+    }
+
+    /// A reader of the log from its beginning.
+    pub fn follow(&self) -> Result<Follower, Failure> {
+        Follower::new(&self.location(), self.bucket())
+    }
+
+    /// Waits until a replica holds the Lease and has opened an epoch; says which.
+    pub async fn leader(
+        &mut self,
+        log: &mut Follower,
+        patience: Duration,
+    ) -> Result<usize, Failure> {
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases/rynxs-leader");
+        let until = Instant::now() + patience;
+        loop {
+            log.catch_up().await?;
+            let lease = self.user.read(&path).await?.unwrap_or(Value::Null);
+            let holder = text(&lease, "/spec/holderIdentity");
+            let opened = log.epochs().last().is_some_and(|epoch| epoch.identity == holder);
+            if opened && let Some(index) = self.replicas.iter().position(|one| one.is(holder)) {
+                return Ok(index);
+            }
+            self.wait_a_little(until, "a replica leads").await?;
+        }
+    }
+
+    /// One step of a wait: fails when the time is over or a replica has ended by itself.
+    pub async fn wait_a_little(&mut self, until: Instant, what: &str) -> Result<(), Failure> {
+        for replica in &mut self.replicas {
+            replica.must_run().await?;
+        }
+        if Instant::now() >= until {
+            let folder = self.plan.folder.display();
+            return Err(Failure::new(Exit::Refuted, format!("waited in vain until {what}"))
+                .fix(format!("read the replicas' logs in {folder}")));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(())
+    }
+}
+
+fn api_server(plan: &Plan, token: &str) -> ApiServer {
+    let operator = rynxs_apiserver::User::new(&format!("system:serviceaccount:{HOME}:{ACCOUNT}"));
+    ApiServer::new(rynxs_apiserver::Options {
+        seed: plan.seed,
+        policies: plan.policies,
+        start_ms: now_ms(),
+        tokens: [(token.to_owned(), operator)].into(),
+        ..rynxs_apiserver::Options::default()
+    })
+}
+
+/// What `helm install` would bring.
+fn install(api: &ApiServer) -> Result<(), Failure> {
+    let named =
+        |text: &str| text.replace("RELEASE_NAMESPACE", HOME).replace("SERVICE_ACCOUNT", ACCOUNT);
+    for (what, yaml) in [
+        ("resource definitions", rynxs_core::crd::all_yaml()),
+        ("admission policies", named(POLICIES)),
+        ("roles", named(ROLES)),
+    ] {
+        api.load(&yaml).map_err(|error| Failure::new(Exit::Bug, format!("{what}: {error}")))?;
+    }
+    Ok(())
+}
+
+fn object_store(plan: &Plan, (id, key): &(String, String)) -> S3Model {
+    S3Model::new(rynxs_s3::Options {
+        seed: plan.seed,
+        conditional_puts: ConditionalPuts::Atomic,
+        identities: vec![Identity::root(id, key)],
+        buckets: vec![BucketOptions::new(BUCKET)],
+        ..rynxs_s3::Options::default()
+    })
+}
+
+async fn listen(
+    what: &str,
+    backend: Arc<dyn super::host::Backend>,
+    port: u16,
+) -> Result<Host, Failure> {
+    Host::start(backend, port)
+        .await
+        .map_err(|error| Failure::io(&format!("listen on 127.0.0.1:{port} for the {what}"), &error))
+}
+
+fn replica_plan(
+    plan: &Plan,
+    kubeconfig: &Path,
+    s3: Option<&Host>,
+    (id, key): &(String, String),
+) -> ReplicaPlan {
+    let mut environment: Vec<(String, String)> = Vec::new();
+    let mut set = |name: &str, value: &str| environment.push((name.to_owned(), value.to_owned()));
+    set("POD_NAMESPACE", HOME);
+    set("REPLICAS", &plan.replicas.to_string());
+    set("METRICS_ADDRESS", "127.0.0.1");
+    set("METRICS_PORT", "0");
+    set("LOG_FORMAT", "json");
+    for (name, value) in LEASE {
+        set(name, value);
+    }
+    match s3 {
+        Some(host) => {
+            set("EVENT_STORE_TYPE", "s3");
+            set("S3_ENDPOINT", &host.url());
+            set("S3_BUCKET", BUCKET);
+            set("S3_PREFIX", PREFIX);
+            set("AWS_ACCESS_KEY_ID", id);
+            set("AWS_SECRET_ACCESS_KEY", key);
+        }
+        None => {
+            set("EVENT_STORE_TYPE", "file");
+            set("EVENT_STORE_PATH", &plan.folder.join("log").display().to_string());
+        }
+    }
+    environment.extend(plan.environment.iter().cloned());
+    ReplicaPlan {
+        binary: plan.binary.clone(),
+        folder: plan.folder.clone(),
+        arguments: vec!["--kubeconfig".to_owned(), kubeconfig.display().to_string()],
+        environment,
+    }
+}
+
+/// A kubeconfig for a server on loopback; without a token whoever uses it is the administrator.
+fn kubeconfig_text(url: &str, token: Option<&str>) -> String {
+    let user = match token {
+        Some(token) => format!("{{token: {token}}}"),
+        None => "{}".to_owned(),
+    };
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: rynxs-demo\n\
+         clusters: [{{name: rynxs-demo, cluster: {{server: \"{url}\"}}}}]\n\
+         users: [{{name: rynxs-demo, user: {user}}}]\n\
+         contexts: [{{name: rynxs-demo, context: {{cluster: rynxs-demo, user: rynxs-demo}}}}]\n"
+    )
+}
+
+/// Writes a file that only this user may read: some hold tokens.
+pub(super) fn write(path: &Path, content: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(content.as_bytes()))
+        .map_err(|error| Failure::io(&format!("write {}", path.display()), &error))
+}
+
+fn secret() -> String {
+    let mut bytes = [0; 20];
+    OsEntropy.fill(&mut bytes);
+    hex::encode(bytes)
+}

@@ -1,0 +1,329 @@
+//! Every metric of the operator, under the names that alerts, dashboards and documents use.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use rynxs_operator::observe::{ElectionFailure, PutError, Queue, RefusedBy, Resource, Signal};
+
+use super::labels::{EVENT_TYPES, Label, code};
+
+/// From a local write to a slow round of conditional PUTs and applies.
+const RECONCILE_BUCKETS_S: [f64; 12] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// From an empty log to a million records read one by one.
+const REPLAY_BUCKETS_S: [f64; 10] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0];
+
+/// Counters, gauges and histograms in a registry of their own.
+pub struct Metrics {
+    registry: Registry,
+    events: IntCounterVec,
+    reconcile: HistogramVec,
+    reconcile_errors: IntCounterVec,
+    leading: IntGauge,
+    transitions: IntCounter,
+    election_failures: IntCounterVec,
+    replay: Histogram,
+    replayed_records: IntGauge,
+    checkpoint_create: Histogram,
+    checkpoint_verify_failures: IntCounter,
+    put_errors: IntCounterVec,
+    append_unknown: IntCounter,
+    stale_writes: IntCounterVec,
+    term_lost: IntCounter,
+    queue_depth: IntGaugeVec,
+    queue_full: IntCounterVec,
+    head_seq: IntGauge,
+    head_epoch: IntGauge,
+    requests: IntCounterVec,
+    ready: IntGauge,
+}
+
+impl Metrics {
+    /// All metrics, registered, every label of a closed list present with value 0.
+    #[must_use]
+    pub fn new() -> Self {
+        let r = Builder(Registry::new());
+        r.gauge_vec("rynxs_build_info", "Always 1; says which build runs.", &["version"])
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        let metrics = Self {
+            events: r.counter_vec(
+                "rynxs_events_total",
+                "Events acknowledged by the event log, by type.",
+                &["event_type"],
+            ),
+            reconcile: r.histogram_vec(
+                "rynxs_reconcile_duration_seconds",
+                "From a subject's first pending action to its last acknowledged outcome.",
+                &RECONCILE_BUCKETS_S,
+                &["resource_type"],
+            ),
+            reconcile_errors: r.counter_vec(
+                "rynxs_reconcile_errors_total",
+                "Passes over a subject that ended with an error and will be retried.",
+                &["resource_type"],
+            ),
+            leading: r.gauge(
+                "rynxs_leader_election_status",
+                "1 while this replica leads, 0 while it follows.",
+            ),
+            transitions: r.counter(
+                "rynxs_leader_election_transitions_total",
+                "Times that this replica gained or lost leadership.",
+            ),
+            election_failures: r.counter_vec(
+                "rynxs_leader_election_failures_total",
+                "Failed attempts to acquire, renew or release the Lease, by reason.",
+                &["reason"],
+            ),
+            replay: r.histogram(
+                "rynxs_replay_duration_seconds",
+                "Reading, verifying and reducing the event log at a takeover.",
+                &REPLAY_BUCKETS_S,
+            ),
+            replayed_records: r.gauge(
+                "rynxs_replayed_records",
+                "Records read at the last takeover of this replica.",
+            ),
+            checkpoint_create: r.histogram(
+                "rynxs_checkpoint_create_duration_seconds",
+                "Building, signing and writing a checkpoint.",
+                &RECONCILE_BUCKETS_S,
+            ),
+            checkpoint_verify_failures: r.counter(
+                "rynxs_checkpoint_verify_failures_total",
+                "Checkpoints that did not verify.",
+            ),
+            put_errors: r.counter_vec(
+                "rynxs_s3_put_errors_total",
+                "PUTs of records that were not answered by 200, by kind of answer.",
+                &["error_type"],
+            ),
+            append_unknown: r.counter(
+                "rynxs_append_unknown_total",
+                "Appends whose answer left open whether they were applied.",
+            ),
+            stale_writes: r.counter_vec(
+                "rynxs_stale_writes_refused_total",
+                "Writes of this replica refused because a newer decision or epoch exists, by who refused.",
+                &["cause"],
+            ),
+            term_lost: r.counter(
+                "rynxs_term_lost_across_write_total",
+                "Terms that ended while a write was under way; its outcome is not recorded.",
+            ),
+            queue_depth: r.gauge_vec("rynxs_queue_depth", "Entries in a bounded queue.", &["queue"]),
+            queue_full: r.counter_vec(
+                "rynxs_queue_full_total",
+                "Times that a bounded queue was full and something waited or was dropped.",
+                &["queue"],
+            ),
+            head_seq: r.gauge("rynxs_log_head_seq", "Position of the last acknowledged record."),
+            head_epoch: r.gauge("rynxs_log_epoch", "Epoch of the last acknowledged record."),
+            requests: r.counter_vec(
+                "rynxs_kubernetes_requests_total",
+                "Requests to the API server; code 0 is no answer.",
+                &["verb", "resource", "code"],
+            ),
+            ready: r.gauge("rynxs_ready", "1 while this replica can serve, leading or following."),
+            registry: r.0,
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    fn start_at_zero(&self) {
+        for event_type in EVENT_TYPES {
+            self.events.with_label_values(&[event_type]);
+        }
+        for resource in Resource::ALL {
+            self.reconcile.with_label_values(&[resource.text()]);
+            self.reconcile_errors.with_label_values(&[resource.text()]);
+        }
+        for reason in ElectionFailure::ALL {
+            self.election_failures.with_label_values(&[reason.text()]);
+        }
+        for error in PutError::ALL {
+            self.put_errors.with_label_values(&[error.text()]);
+        }
+        for cause in RefusedBy::ALL {
+            self.stale_writes.with_label_values(&[cause.text()]);
+        }
+        for queue in Queue::ALL {
+            self.queue_depth.with_label_values(&[queue.text()]);
+            self.queue_full.with_label_values(&[queue.text()]);
+        }
+    }
+
+    /// Takes note of one signal.
+    pub fn note(&self, signal: &Signal) {
+        match signal {
+            Signal::EventAppended(event_type) => {
+                self.events.with_label_values(&[event_type]).inc();
+            }
+            Signal::Reconciled { resource, took, ok } => {
+                self.reconcile.with_label_values(&[resource.text()]).observe(took.as_secs_f64());
+                if !ok {
+                    self.reconcile_errors.with_label_values(&[resource.text()]).inc();
+                }
+            }
+            Signal::Leading(yes) => self.leading.set(i64::from(*yes)),
+            Signal::LeaderTransition => self.transitions.inc(),
+            Signal::ElectionFailure(reason) => {
+                self.election_failures.with_label_values(&[reason.text()]).inc();
+            }
+            Signal::Replayed { took, records, .. } => {
+                self.replay.observe(took.as_secs_f64());
+                self.replayed_records.set(number(*records));
+            }
+            Signal::AppendUnknown => self.append_unknown.inc(),
+            Signal::PutError(error) => self.put_errors.with_label_values(&[error.text()]).inc(),
+            Signal::StaleWriteRefused(by) => {
+                self.stale_writes.with_label_values(&[by.text()]).inc();
+            }
+            Signal::TermLostAcrossWrite => self.term_lost.inc(),
+            Signal::QueueDepth(queue, depth) => {
+                let depth = i64::try_from(*depth).unwrap_or(i64::MAX);
+                self.queue_depth.with_label_values(&[queue.text()]).set(depth);
+            }
+            Signal::QueueFull(queue) => self.queue_full.with_label_values(&[queue.text()]).inc(),
+            Signal::LogHead { seq, epoch } => {
+                self.head_seq.set(number(seq.0));
+                self.head_epoch.set(number(epoch.0));
+            }
+            Signal::KubernetesRequest { verb, resource, code: status } => {
+                self.requests.with_label_values(&[verb, resource, code(*status)]).inc();
+            }
+            Signal::Ready(yes) => self.ready.set(i64::from(*yes)),
+            Signal::ElectionAlive => {}
+            Signal::CheckpointCreated(took) => self.checkpoint_create.observe(took.as_secs_f64()),
+            Signal::CheckpointVerifyFailed => self.checkpoint_verify_failures.inc(),
+        }
+    }
+
+    /// All metrics in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .expect("writing to memory does not fail and every metric was registered");
+        String::from_utf8(text).expect("names, help and labels are UTF-8")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Registers metrics; a wrong or doubled name is a bug of this file.
+struct Builder(Registry);
+
+const VALID: &str = "names and labels here are valid and used once";
+
+impl Builder {
+    fn keep<C: prometheus::core::Collector + Clone + 'static>(&self, metric: C) -> C {
+        self.0.register(Box::new(metric.clone())).expect(VALID);
+        metric
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.keep(IntCounter::new(name, help).expect(VALID))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.keep(IntGauge::new(name, help).expect(VALID))
+    }
+
+    fn counter_vec(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.keep(IntCounterVec::new(Opts::new(name, help), labels).expect(VALID))
+    }
+
+    fn gauge_vec(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.keep(IntGaugeVec::new(Opts::new(name, help), labels).expect(VALID))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets_s: &[f64]) -> Histogram {
+        let options = HistogramOpts::new(name, help).buckets(buckets_s.to_vec());
+        self.keep(Histogram::with_opts(options).expect(VALID))
+    }
+
+    fn histogram_vec(
+        &self,
+        name: &str,
+        help: &str,
+        buckets_s: &[f64],
+        labels: &[&str],
+    ) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(buckets_s.to_vec());
+        self.keep(HistogramVec::new(options, labels).expect(VALID))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rynxs_core::ids::{Epoch, Seq};
+
+    use super::*;
+
+    /// The names that the chart's page and the milestones promise.
+    const PROMISED: [&str; 9] = [
+        "rynxs_events_total",
+        "rynxs_reconcile_duration_seconds",
+        "rynxs_leader_election_status",
+        "rynxs_leader_election_transitions_total",
+        "rynxs_leader_election_failures_total",
+        "rynxs_replay_duration_seconds",
+        "rynxs_checkpoint_create_duration_seconds",
+        "rynxs_checkpoint_verify_failures_total",
+        "rynxs_s3_put_errors_total",
+    ];
+
+    #[test]
+    fn every_promised_metric_is_there_before_anything_happened() {
+        let text = Metrics::new().render();
+        for name in PROMISED {
+            assert!(text.contains(&format!("# TYPE {name} ")), "{name} is missing:\n{text}");
+        }
+        assert!(text.contains("rynxs_s3_put_errors_total{error_type=\"access_denied\"} 0"));
+        assert!(text.contains("rynxs_leader_election_failures_total{reason=\"conflict\"} 0"));
+        assert!(text.contains("rynxs_events_total{event_type=\"EpochStarted\"} 0"));
+    }
+
+    #[test]
+    fn signals_move_their_metrics() {
+        let metrics = Metrics::new();
+        metrics.note(&Signal::EventAppended("AgentObserved"));
+        metrics.note(&Signal::Leading(true));
+        metrics.note(&Signal::StaleWriteRefused(RefusedBy::Policy));
+        metrics.note(&Signal::LogHead { seq: Seq(7), epoch: Epoch(1_000_003) });
+        metrics.note(&Signal::KubernetesRequest { verb: "patch", resource: "jobs", code: 418 });
+        metrics.note(&Signal::Reconciled {
+            resource: Resource::Agent,
+            took: Duration::from_millis(20),
+            ok: false,
+        });
+        let text = metrics.render();
+        for line in [
+            "rynxs_events_total{event_type=\"AgentObserved\"} 1",
+            "rynxs_leader_election_status 1",
+            "rynxs_stale_writes_refused_total{cause=\"policy\"} 1",
+            "rynxs_log_head_seq 7",
+            "rynxs_log_epoch 1000003",
+            "rynxs_kubernetes_requests_total{code=\"other\",resource=\"jobs\",verb=\"patch\"} 1",
+            "rynxs_reconcile_duration_seconds_count{resource_type=\"agent\"} 1",
+            "rynxs_reconcile_errors_total{resource_type=\"agent\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `rynxs demo` as people start and stop it.
+#![cfg(feature = "demo")]
+#![allow(missing_docs, reason = "a test")]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+fn demo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rynxs"));
+    command.arg("demo").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Exit code and standard error of a demo that ends by itself.
+fn run(arguments: &[&str]) -> (i32, String) {
+    let output = demo(arguments).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let until = Instant::now() + patience;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    None
+}
+
+/// Processes that say on their command line that they end with this one.
+fn children_of(pid: u32) -> Vec<String> {
+    let wanted = format!("--end-with-parent\0{pid}\0");
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("cmdline")).ok())
+        .filter(|line| line.contains(&wanted))
+        .collect()
+}
+
+fn interrupt(child: &Child) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for flag in ["--api-port", "--s3-port"] {
+        let (code, error) = run(&[flag, &port]);
+        assert_eq!(code, 7, "{error}");
+        assert!(error.contains(&port) && error.contains("fix:"), "{error}");
+    }
+}
+
+#[test]
+fn a_manifest_that_is_no_yaml_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.yaml"), "kind: [").unwrap();
+    let (code, error) = run(&["--manifests", folder.path().to_str().unwrap()]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("broken.yaml"), "{error}");
+}
+
+#[test]
+fn a_manifest_that_the_api_server_refuses_is_named_with_the_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "apiVersion: universe.ai/v1alpha1\nkind: Agent\n\
+                    metadata: {name: x, namespace: demo}\nspec: {role: king}\n";
+    std::fs::write(folder.path().join("king.yaml"), manifest).unwrap();
+    let (code, error) = run(&["--manifests", folder.path().to_str().unwrap()]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("king.yaml") && error.contains("spec.role"), "{error}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let (code, error) = run(&["--dir", "/dev/full/demo"]);
+    assert_eq!(code, 7, "{error}");
+    assert!(error.contains("/dev/full/demo"), "{error}");
+}
+
+#[test]
+fn ctrl_c_ends_everything_at_any_point() {
+    for after_ms in [50, 400, 1_500, 4_000, 12_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = demo(&["--dir", folder.path().to_str().unwrap()]).spawn().unwrap();
+        if let Some(status) = wait(&mut child, Duration::from_millis(after_ms)) {
+            let mut error = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+            panic!("ended by itself after less than {after_ms} ms: {status}\n{error}");
+        }
+        interrupt(&child);
+        let Some(status) = wait(&mut child, Duration::from_secs(5)) else {
+            child.kill().unwrap();
+            panic!("still running 5 s after Ctrl-C at {after_ms} ms");
+        };
+        // Before the handler is installed the signal itself ends the process.
+        assert!(status.code().is_none_or(|code| code == 130), "{after_ms} ms: {status}");
+        std::thread::sleep(Duration::from_millis(100));
+        let left = children_of(child.id());
+        assert!(left.is_empty(), "left behind by Ctrl-C at {after_ms} ms: {left:?}");
+    }
+}
+
+#[test]
+fn a_killed_demo_takes_its_replicas_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = demo(&["--dir", folder.path().to_str().unwrap()]).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while children_of(child.id()).len() < 3 {
+        assert!(Instant::now() < until, "three replicas never ran");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = child.id();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(children_of(pid).is_empty(), "replicas outlived a killed demo");
+}
+
+/// `--keep`, then the real kubectl with the kubeconfig that the demo wrote.
+#[test]
+fn kubectl_works_on_a_demo_that_is_kept() {
+    let version = Command::new("kubectl").args(["version", "--client"]).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: kubectl_works_on_a_demo_that_is_kept: no kubectl on the path");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap().to_owned();
+    let mut child = demo(&["--keep", "--agents", "3", "--dir", &place]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let kept = lines.by_ref().map_while(Result::ok).any(|line| line.contains("keeps running"));
+    assert!(kept, "the demo ended: {:?}", child.wait());
+    let kubeconfig = folder.path().join("kubeconfig");
+    let kubectl = |arguments: &[&str]| {
+        let output = Command::new("kubectl")
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .args(arguments)
+            .env("HOME", folder.path())
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    let ok = |arguments: &[&str]| {
+        let (success, text) = kubectl(arguments);
+        assert!(success, "kubectl {arguments:?}: {text}");
+        text
+    };
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    let agents = ok(&["get", "agents", "-A", "-o", "wide"]);
+    assert!(agents.contains("READY") && agents.contains("worker-000"), "{agents}");
+    ok(&["apply", "--server-side", "-f", examples]);
+    ok(&["wait", "--for=condition=Ready", "agent/worker-001", "-n", "demo", "--timeout=60s"]);
+    let bad = folder.path().join("bad.yaml");
+    let manifest = "apiVersion: universe.ai/v1alpha1\nkind: Agent\n\
+                    metadata: {name: bad, namespace: demo}\nspec: {role: king}\n";
+    std::fs::write(&bad, manifest).unwrap();
+    let (success, text) = kubectl(&["apply", "--server-side", "-f", bad.to_str().unwrap()]);
+    assert!(!success && text.contains("spec.role"), "{text}");
+
+    let mut watch = Command::new("kubectl");
+    watch.arg("--kubeconfig").arg(&kubeconfig);
+    watch.args(["get", "agents", "-n", "demo", "-w", "--request-timeout=30s"]);
+    let mut watch = watch.env("HOME", folder.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut seen = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(seen.next().unwrap().starts_with("NAME"));
+    let label = r#"{"metadata":{"labels":{"seen":"yes"}}}"#;
+    ok(&["patch", "agent", "worker-002", "-n", "demo", "--type=merge", "-p", label]);
+    // Once from the list, once from the watch.
+    assert_eq!(seen.filter(|line| line.starts_with("worker-002")).take(2).count(), 2);
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+
+    ok(&["delete", "agent", "worker-002", "-n", "demo", "--timeout=60s"]);
+    let until = Instant::now() + Duration::from_secs(30);
+    while kubectl(&["get", "deployment", "worker-002-runtime", "-n", "demo"]).0 {
+        assert!(Instant::now() < until, "the deployment outlived its agent");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    interrupt(&child);
+    let status = wait(&mut child, Duration::from_secs(5)).expect("it ends at Ctrl-C");
+    assert_eq!(status.code(), Some(0));
+    assert!(children_of(child.id()).is_empty());
+}
