@@ -228,7 +228,7 @@ impl<'a> Renewed<'a> {
     async fn begin(storage: &'a dyn Storage, dir: &'a str) -> Result<Self, StorageError> {
         let path = format!("{dir}/{}", segment::RENEWED);
         match storage.truncate(&path, 0).await {
-            Err(error) if error.kind != std::io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(Self { storage, dir, path, buffer: BytesMut::new() }),
         }
     }
