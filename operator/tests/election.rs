@@ -3,6 +3,8 @@
 //! The leader is a recording one; everything else is what runs in production: the Lease's
 //! requests, the watch, the machine, the guard, the life of a replica.
 
+#![allow(clippy::unwrap_used, reason = "in a test's helper a panic is the test's failure")]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ use rynxs_core::ids::Seq;
 use rynxs_operator::guard::Guard;
 use rynxs_operator::observe::Silent;
 use rynxs_operator::ports::{Body, Clock, NetError, Network, Service};
-use rynxs_operator::run::{Lead, LeaderEnd, Leading, RunError, run_with};
+use rynxs_operator::run::{Closed, Lead, LeaderEnd, Leading, RunError, run_with};
 use rynxs_operator::store::LogStore;
 use support::TokioClock;
 
@@ -127,8 +129,13 @@ struct Recorder {
 }
 
 impl Lead for Recorder {
+    fn open(&self) -> BoxFuture<'static, Result<Arc<dyn LogStore>, Closed>> {
+        let store: Arc<dyn LogStore> = Arc::new(NoLog);
+        async { Ok(store) }.boxed()
+    }
+
     fn lead(&self, leading: Leading) -> BoxFuture<'static, LeaderEnd> {
-        let Leading { identity, guard, stop } = leading;
+        let Leading { identity, guard, stop, .. } = leading;
         let now = self.clock.now();
         guard.check(now).expect("who is told to lead may");
         let mut guards = self.book.guards.lock().unwrap();
@@ -207,10 +214,9 @@ impl World {
             }
         }
         .boxed();
-        let run = async move {
-            run_with(ports, config, Arc::new(Silent), shutdown, Arc::new(NoLog), &recorder).await
-        }
-        .boxed();
+        let run =
+            async move { run_with(ports, config, Arc::new(Silent), shutdown, &recorder).await }
+                .boxed();
         Replica { run, stop: Some(stop), link, path }
     }
 
@@ -226,12 +232,11 @@ impl World {
         let runs: Vec<_> = replicas.iter_mut().map(|replica| &mut replica.run).collect();
         let runs =
             async move { if runs.is_empty() { pending().await } else { select_all(runs).await.0 } };
-        if let Either::Right((result, ticking)) =
+        if let Either::Right((result, _)) =
             select(std::pin::pin!(ticking), std::pin::pin!(runs)).await
         {
             // One ended, as asked to; the others go on with the next call.
             result.unwrap();
-            drop(ticking);
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Leading {
     pub identity: WriterId,
     /// Whether this replica leads, now.
     pub guard: Guard,
+    /// The log, opened for this term.
+    pub store: Arc<dyn LogStore>,
     /// Ends when the term is asked to end gracefully.
     pub stop: BoxFuture<'static, ()>,
 }
@@ -59,19 +61,23 @@ pub enum LeaderEnd {
     Bug(String),
 }
 
-/// Leads for one term, when told that it may. Dropping its future abandons the term at once.
+/// Opens the log, and leads for one term when told that it may.
 pub trait Lead: Send + Sync {
-    /// Leads until something ends it.
+    /// Opens the log for a term. Nothing of an earlier term has it open any more.
+    fn open(&self) -> BoxFuture<'static, Result<Arc<dyn LogStore>, Closed>>;
+
+    /// Leads until something ends it. Dropping the future abandons the term at once.
     fn lead(&self, leading: Leading) -> BoxFuture<'static, LeaderEnd>;
 }
 
-impl<F> Lead for F
-where
-    F: Fn(Leading) -> BoxFuture<'static, LeaderEnd> + Send + Sync,
-{
-    fn lead(&self, leading: Leading) -> BoxFuture<'static, LeaderEnd> {
-        self(leading)
-    }
+/// The log could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Closed {
+    /// What to do about it: `Corrupt` and `Bug` end the process, anything else is tried again.
+    pub kind: ErrorKind,
+    /// What is wrong and how to mend it.
+    pub message: String,
 }
 
 /// Why the process must end.
@@ -112,6 +118,8 @@ struct Replica<'a> {
     trouble: Backoff,
     /// The last term failed for the installation's fault.
     doubtful: bool,
+    /// The log was looked at for earlier terms of this pod.
+    recalled: bool,
 }
 
 /// What follows a term.
@@ -127,8 +135,7 @@ enum Next {
     Fail(RunError),
 }
 
-/// Runs a replica until `shutdown` ends or the process must end, leading by `lead` over a store
-/// that is open.
+/// Runs a replica until `shutdown` ends or the process must end, leading by `lead`.
 ///
 /// # Errors
 /// See [`RunError`]; everything else is retried.
@@ -137,7 +144,6 @@ pub async fn run_with(
     config: Config,
     observer: Arc<dyn Observer>,
     shutdown: BoxFuture<'static, ()>,
-    store: Arc<dyn LogStore>,
     lead: &dyn Lead,
 ) -> Result<(), RunError> {
     config.validate().map_err(RunError::Config)?;
@@ -150,21 +156,23 @@ pub async fn run_with(
         observer,
         lead,
         doubtful: false,
+        recalled: false,
     };
-    replica.live(store).await
+    replica.live().await
 }
 
 impl Replica<'_> {
-    async fn live(mut self, store: Arc<dyn LogStore>) -> Result<(), RunError> {
+    async fn live(mut self) -> Result<(), RunError> {
         self.observer.signal(Signal::Leading(false));
         self.observer.signal(Signal::Ready(false));
-        if !self.recall(&*store).await {
-            return Ok(());
-        }
         loop {
-            let next = self.term().await;
+            let next = match self.prepare().await {
+                Ok(store) => self.term(store).await,
+                Err(next) => next,
+            };
             tracing::debug!(?next, "the term is over");
-            let wait = match next {
+            self.observer.signal(Signal::Ready(false));
+            let stay_out = match next {
                 Next::Done => return Ok(()),
                 Next::Fail(error) => {
                     tracing::error!(%error, "this process cannot go on");
@@ -173,57 +181,59 @@ impl Replica<'_> {
                 Next::Again => {
                     self.trouble.reset();
                     self.doubtful = false;
-                    self.cooldown.after_loss(self.ports.clock.wall())
+                    self.grace() + self.cooldown.after_loss(self.ports.clock.wall())
                 }
                 Next::Trouble(why) => {
                     self.doubtful = true;
-                    let wait = self.trouble.next(&*self.ports.entropy, None);
-                    tracing::error!(why, ?wait, "this replica cannot lead until that is mended");
+                    let wait = self.grace() + self.trouble.next(&*self.ports.entropy, None);
+                    tracing::error!(why, again_in = ?wait, "not ready until that is mended");
                     wait
                 }
             };
-            self.observer.signal(Signal::Ready(false));
-            // What was under way when the term ended has this long to end.
-            let grace = self.config.leader_election.stop_grace;
-            tracing::info!(?grace, cooldown = ?wait, "staying out of the election");
-            if !self.pause(grace + wait).await {
+            tracing::info!(?stay_out, "staying out of the election");
+            if !self.pause(stay_out).await {
                 return Ok(());
             }
         }
     }
 
-    /// Looks into the log for this pod's latest terms, which also shows that it can be reached.
-    /// False if asked to stop.
-    async fn recall(&mut self, store: &dyn LogStore) -> bool {
-        loop {
-            let recalled = {
-                let mut cooldown = self.cooldown.clone();
-                let recalling = async move { cooldown.recall(store).await.map(|()| cooldown) };
-                match select(std::pin::pin!(recalling), self.shutdown.clone()).await {
-                    Either::Left((recalled, _)) => recalled,
-                    Either::Right(_) => return false,
-                }
-            };
-            match recalled {
-                Ok(cooldown) => {
-                    self.cooldown = cooldown;
-                    self.trouble.reset();
-                    break;
-                }
-                Err(error) => {
-                    let wait = self.trouble.next(&*self.ports.entropy, None);
-                    tracing::error!(%error, ?wait, "not ready until the log can be read");
-                    if !self.pause(wait).await {
-                        return false;
-                    }
-                }
+    /// What was under way when a term ended has this long to end.
+    fn grace(&self) -> Duration {
+        self.config.leader_election.stop_grace
+    }
+
+    /// Opens the log; the first time also looks into it for this pod's latest terms, which shows
+    /// that it can be reached.
+    async fn prepare(&mut self) -> Result<Arc<dyn LogStore>, Next> {
+        let opened = match select(self.lead.open(), self.shutdown.clone()).await {
+            Either::Left((opened, _)) => opened,
+            Either::Right(_) => return Err(Next::Done),
+        };
+        let store = opened.map_err(|closed| match closed.kind {
+            ErrorKind::Corrupt => Next::Fail(RunError::Halted(closed.message)),
+            ErrorKind::Bug => Next::Fail(RunError::Bug(closed.message)),
+            _ => Next::Trouble(closed.message),
+        })?;
+        if !self.recalled {
+            self.recall(&*store).await?;
+            self.recalled = true;
+        }
+        Ok(store)
+    }
+
+    async fn recall(&mut self, store: &dyn LogStore) -> Result<(), Next> {
+        let recalling = self.cooldown.recall(store).boxed();
+        match select(recalling, self.shutdown.clone()).await {
+            Either::Left((recalled, _)) => {
+                recalled.map_err(|error| Next::Trouble(error.to_string()))?;
             }
+            Either::Right(_) => return Err(Next::Done),
         }
         let wait = self.cooldown.after_start(self.ports.clock.wall());
         if wait > Duration::ZERO {
             tracing::info!(?wait, "this pod led moments ago: staying out of the election");
         }
-        self.pause(wait).await
+        if self.pause(wait).await { Ok(()) } else { Err(Next::Done) }
     }
 
     /// Waits; false if asked to stop meanwhile. The loop counts as alive.

@@ -1,5 +1,6 @@
 //! One term: from the campaign to the moment at which nothing of it acts any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -13,6 +14,7 @@ use super::{LeaderEnd, Leading, Next, Replica, RunError};
 use crate::election::{Change, Election};
 use crate::guard::Guard;
 use crate::observe::Signal;
+use crate::store::LogStore;
 
 /// What ended the leading of a term.
 enum Over {
@@ -24,18 +26,29 @@ enum Over {
     Late,
 }
 
+/// A future that ends when the sender sends, and never if the sender is dropped.
+fn asking_to_stop() -> (BoxFuture<'static, ()>, oneshot::Sender<()>) {
+    let (asking, asked) = oneshot::channel::<()>();
+    let stop = async move {
+        if asked.await.is_err() {
+            futures::future::pending::<()>().await;
+        }
+    };
+    (stop.boxed(), asking)
+}
+
 impl Replica<'_> {
     /// One term, from the campaign to its end.
-    pub(super) async fn term(&mut self) -> Next {
+    pub(super) async fn term(&mut self, store: Arc<dyn LogStore>) -> Next {
         let identity = self.fresh_identity();
         if self.config.leader_election.enabled {
-            self.elected_term(identity).await
+            self.elected_term(identity, store).await
         } else {
-            self.lone_term(identity).await
+            self.lone_term(identity, store).await
         }
     }
 
-    async fn elected_term(&mut self, identity: WriterId) -> Next {
+    async fn elected_term(&mut self, identity: WriterId, store: Arc<dyn LogStore>) -> Next {
         tracing::info!(%identity, "campaigning");
         let settings = &self.config.leader_election;
         let observer = self.observer.clone();
@@ -54,20 +67,24 @@ impl Replica<'_> {
             }
         };
         self.note_term(&identity);
-        let over = self.reign(identity, guard.clone(), Some(&mut election)).await;
+        let (stop, asking) = asking_to_stop();
+        let leading = Leading { identity, guard: guard.clone(), store, stop };
+        let over = self.reign(leading, asking, Some(&mut election)).await;
         // From here on nothing of the leader runs: its future is dropped.
         guard.close();
         self.conclude(over, Some(&mut election)).await
     }
 
     /// A single replica without election: nothing but the log keeps a second one out.
-    async fn lone_term(&mut self, identity: WriterId) -> Next {
+    async fn lone_term(&mut self, identity: WriterId, store: Arc<dyn LogStore>) -> Next {
         tracing::info!(%identity, "leading without election");
         let guard = Guard::always();
         self.observer.signal(Signal::Leading(true));
         self.observer.signal(Signal::LeaderTransition);
         self.note_term(&identity);
-        let over = self.reign(identity, guard.clone(), None).await;
+        let (stop, asking) = asking_to_stop();
+        let leading = Leading { identity, guard: guard.clone(), store, stop };
+        let over = self.reign(leading, asking, None).await;
         guard.close();
         self.observer.signal(Signal::Leading(false));
         self.observer.signal(Signal::LeaderTransition);
@@ -77,22 +94,14 @@ impl Replica<'_> {
     /// Leads until something ends it, and drops the leader.
     async fn reign(
         &self,
-        identity: WriterId,
-        guard: Guard,
+        leading: Leading,
+        asking: oneshot::Sender<()>,
         election: Option<&mut Election>,
     ) -> Over {
-        let (ask, asked) = oneshot::channel::<()>();
-        let stop = async move {
-            // A term that nobody can ask any more is being dropped.
-            if asked.await.is_err() {
-                futures::future::pending::<()>().await;
-            }
-        }
-        .boxed();
-        let mut leader = self.lead.lead(Leading { identity, guard, stop }).fuse();
+        let mut leader = self.lead.lead(leading).fuse();
         let mut lost = self.until_lost(election).fuse();
         let mut shutdown = self.shutdown.clone().fuse();
-        let mut ask = Some(ask);
+        let mut asking = Some(asking);
         let mut late = futures::future::pending().boxed().fuse();
         loop {
             select_biased! {
@@ -100,9 +109,9 @@ impl Replica<'_> {
                 end = leader => return Over::Ended(end),
                 () = shutdown => {
                     tracing::info!("asked to stop");
-                    if let Some(ask) = ask.take() {
+                    if let Some(asking) = asking.take() {
                         // A leader that dropped its end is ending by itself.
-                        let _ = ask.send(());
+                        let _ = asking.send(());
                     }
                     late = self.ports.clock.sleep_until(self.drain_deadline()).fuse();
                 }

@@ -1,7 +1,7 @@
 //! A replica's life against a small Lease server and a leader that records what happens to it.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::channel::oneshot;
 use futures::future::{join, pending};
@@ -18,7 +18,7 @@ const S: Duration = Duration::from_secs(1);
 
 /// An empty log, or a store that does not answer.
 struct Log {
-    down: Arc<std::sync::atomic::AtomicBool>,
+    down: Arc<AtomicBool>,
 }
 
 impl LogStore for Log {
@@ -93,9 +93,20 @@ impl Stage {
     }
 }
 
-impl Lead for (Stage, Ports) {
+struct Actor {
+    stage: Stage,
+    ports: Ports,
+    log_down: Arc<AtomicBool>,
+}
+
+impl Lead for Actor {
+    fn open(&self) -> BoxFuture<'static, Result<Arc<dyn LogStore>, Closed>> {
+        let store: Arc<dyn LogStore> = Arc::new(Log { down: self.log_down.clone() });
+        async { Ok(store) }.boxed()
+    }
+
     fn lead(&self, leading: Leading) -> BoxFuture<'static, LeaderEnd> {
-        let (stage, ports) = self.clone();
+        let (stage, ports) = (self.stage.clone(), self.ports.clone());
         async move {
             let name = rynxs_core::election::cooldown::pod(&leading.identity).to_owned();
             leading.guard.check(ports.clock.now()).expect("who is told to lead may");
@@ -150,7 +161,7 @@ fn config(pod: &str) -> Config {
 struct Running {
     run: BoxFuture<'static, Result<(), RunError>>,
     stop: Option<oneshot::Sender<()>>,
-    log_down: Arc<std::sync::atomic::AtomicBool>,
+    log_down: Arc<AtomicBool>,
 }
 
 impl Running {
@@ -172,12 +183,10 @@ fn replica_of(server: &LeaseServer, stage: &Stage, n: u64, config: Config) -> Ru
         }
     }
     .boxed();
-    let log_down = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let store = Arc::new(Log { down: log_down.clone() });
-    let lead = (stage.clone(), ports.clone());
+    let log_down = Arc::new(AtomicBool::new(false));
+    let actor = Actor { stage: stage.clone(), ports: ports.clone(), log_down: log_down.clone() };
     let run =
-        async move { run_with(ports, config, Arc::new(Silent), shutdown, store, &lead).await }
-            .boxed();
+        async move { run_with(ports, config, Arc::new(Silent), shutdown, &actor).await }.boxed();
     Running { run, stop: Some(stop), log_down }
 }
 
@@ -323,6 +332,49 @@ async fn replica_that_cannot_reach_the_log_does_not_campaign() {
     assert_eq!(stage.acts(), [led(0)]);
 }
 
+/// Never ends.
+struct Stubborn;
+
+impl Lead for Stubborn {
+    fn open(&self) -> BoxFuture<'static, Result<Arc<dyn LogStore>, Closed>> {
+        let store: Arc<dyn LogStore> = Arc::new(Log { down: Arc::default() });
+        async { Ok(store) }.boxed()
+    }
+
+    fn lead(&self, _: Leading) -> BoxFuture<'static, LeaderEnd> {
+        pending().boxed()
+    }
+}
+
+/// A log that is locked for the first three times, then broken for good.
+#[derive(Default)]
+struct Locked(AtomicUsize);
+
+impl Lead for Locked {
+    fn open(&self) -> BoxFuture<'static, Result<Arc<dyn LogStore>, Closed>> {
+        let kind = match self.0.fetch_add(1, Ordering::SeqCst) {
+            0..3 => ErrorKind::Config,
+            _ => ErrorKind::Corrupt,
+        };
+        async move { Err(Closed { kind, message: "cannot be opened".to_owned() }) }.boxed()
+    }
+
+    fn lead(&self, _: Leading) -> BoxFuture<'static, LeaderEnd> {
+        unreachable!("nobody leads without a log")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_that_cannot_be_opened_is_tried_again_and_a_broken_one_ends_the_process() {
+    let server = LeaseServer::with_free_lease();
+    let ports = fixtures::ports(Arc::new(server.clone()), 1);
+    let locked = Locked::default();
+    let run = run_with(ports, config("rynxs-0"), Arc::new(Silent), pending().boxed(), &locked);
+    assert_eq!(run.await, Err(RunError::Halted("cannot be opened".to_owned())));
+    assert_eq!(locked.0.load(Ordering::SeqCst), 4);
+    assert_eq!(server.requests(), std::collections::BTreeMap::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn leader_that_does_not_drain_in_time_is_dropped_and_its_lease_runs_out() {
     let (server, ports) = {
@@ -330,11 +382,9 @@ async fn leader_that_does_not_drain_in_time_is_dropped_and_its_lease_runs_out() 
         let ports = fixtures::ports(Arc::new(server.clone()), 1);
         (server, ports)
     };
-    let stubborn = |_: Leading| pending::<LeaderEnd>().boxed();
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = stopped.map(|_| ()).boxed();
-    let store = Arc::new(Log { down: Arc::default() });
-    let run = run_with(ports, config("rynxs-0"), Arc::new(Silent), shutdown, store, &stubborn);
+    let run = run_with(ports, config("rynxs-0"), Arc::new(Silent), shutdown, &Stubborn);
     let ask = async {
         tokio::time::sleep(5 * S).await;
         stop.send(()).unwrap();
