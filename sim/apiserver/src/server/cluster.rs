@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{LoadError, Options, User, Views};
 use crate::admission::Policies;
 use crate::controllers::{self, Controllers};
+use crate::expiry::{self, Expiry};
 use crate::gc::{self, Collector};
 use crate::history::History;
 use crate::object::Object;
@@ -22,6 +23,9 @@ use crate::watch::Clockwork;
 
 /// The longest time between two ticks.
 const LONGEST_PAUSE_MS: u64 = 60_000;
+
+/// When the garbage collector tries again what was refused.
+const RETRY_MS: u64 = 1_000;
 
 /// A cluster's state.
 #[derive(Debug)]
@@ -39,6 +43,9 @@ pub(crate) struct Cluster {
     pub(crate) controllers: Controllers,
     pub(crate) watches: Clockwork,
     pub(crate) views: Views,
+    pub(crate) expiry: Expiry,
+    /// When changed policies come into force.
+    pub(crate) policies_due_ms: Option<u64>,
     /// The newest resourceVersion when the controllers last ran, and when they want to run again.
     ticked: (u64, u64),
     wakers: Vec<Waker>,
@@ -57,6 +64,8 @@ impl Cluster {
             controllers: Controllers::default(),
             watches: Clockwork::default(),
             views: Views::default(),
+            expiry: Expiry::default(),
+            policies_due_ms: None,
             ticked: (0, options.start_ms),
             wakers: Vec::new(),
             options,
@@ -73,10 +82,15 @@ impl Cluster {
     /// Time never goes back for the server, whatever callers say.
     pub(super) fn advance(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
+        if self.policies_due_ms.is_some_and(|due_ms| due_ms <= self.now_ms) {
+            self.policies_due_ms = None;
+            rest::reload_policies(self);
+        }
     }
 
     pub(super) fn tick(&mut self, now_ms: u64) -> u64 {
         self.advance(now_ms);
+        expiry::run(self);
         gc::run(self);
         let mut next = self.now_ms + LONGEST_PAUSE_MS;
         if self.options.controllers {
@@ -88,16 +102,20 @@ impl Cluster {
         if self.watches.is_due(self.now_ms) {
             self.wakers.extend(self.store.all_wakers());
         }
+        if self.collector.waits() {
+            next = next.min(self.now_ms + RETRY_MS);
+        }
         self.ticked = (self.store.rv(), next);
         self.due().max(self.now_ms + 1)
     }
 
     /// When there is something to do: now if anything was written since the last tick.
     pub(super) fn due(&self) -> u64 {
-        if !self.collector.is_idle() || self.store.rv() != self.ticked.0 {
+        if self.collector.has_work() || self.store.rv() != self.ticked.0 {
             return self.now_ms;
         }
-        self.watches.next_due().unwrap_or(u64::MAX).min(self.ticked.1)
+        let others = [self.watches.next_due(), self.expiry.next_due(), self.policies_due_ms];
+        others.into_iter().flatten().fold(self.ticked.1, u64::min)
     }
 
     pub(super) fn load(&mut self, yaml: &str) -> Result<(), LoadError> {
