@@ -173,7 +173,7 @@ async fn live(journal: &Journal, steps: &[(u8, u8)]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn whatever_the_store_does_the_log_is_what_was_acknowledged(
