@@ -8,8 +8,12 @@ pub mod guard;
 pub mod informer;
 pub mod journal;
 pub mod kube;
+pub mod leader;
 pub mod observe;
 pub mod ports;
+pub mod replica;
 pub mod run;
 pub mod store;
 pub mod takeover;
+
+pub use replica::run;

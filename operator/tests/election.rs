@@ -3,6 +3,8 @@
 //! The leader is a recording one; everything else is what runs in production: the Lease's
 //! requests, the watch, the machine, the guard, the life of a replica.
 
+#![allow(clippy::unwrap_used, reason = "in a test's helper a panic is the test's failure")]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -230,12 +232,11 @@ impl World {
         let runs: Vec<_> = replicas.iter_mut().map(|replica| &mut replica.run).collect();
         let runs =
             async move { if runs.is_empty() { pending().await } else { select_all(runs).await.0 } };
-        if let Either::Right((result, ticking)) =
+        if let Either::Right((result, _)) =
             select(std::pin::pin!(ticking), std::pin::pin!(runs)).await
         {
             // One ended, as asked to; the others go on with the next call.
             result.unwrap();
-            drop(ticking);
         }
     }
 

@@ -1,6 +1,9 @@
 //! Ports for tests: virtual time, scripted answers, seeded randomness.
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
 
+pub mod story;
+pub mod world;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -56,6 +56,11 @@ pub(crate) fn from_storage(info: &ResourceInfo, value: &Value) -> Value {
                     object.insert(new.to_owned(), moved);
                 }
             }
+            for reporter in ["reportingController", "reportingInstance"] {
+                if object.get(reporter).and_then(Value::as_str) == Some("") {
+                    object.remove(reporter);
+                }
+            }
         }
     }
     shown

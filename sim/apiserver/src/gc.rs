@@ -65,7 +65,7 @@ pub(crate) fn observe(cluster: &mut Cluster, place: &Place, object: &Object, rem
     let ours = [FOREGROUND, ORPHAN, CLAIM_PROTECTION];
     let waits =
         is_deleting(&object.value) && finalizers(&object.value).iter().any(|f| ours.contains(f));
-    let lost = owner_uids(&object.value).iter().any(|uid| cluster.store.by_uid(uid).is_none());
+    let lost = references(object).iter().any(|r| owner_of(cluster, object, r).is_none());
     if waits || lost {
         cluster.collector.items.insert(place.clone());
     }

@@ -15,6 +15,7 @@ mod controllers;
 mod convert;
 mod defaults;
 mod discovery;
+mod expiry;
 mod fault;
 mod gc;
 mod history;

@@ -171,7 +171,9 @@ impl ApiError {
 
     /// 422 with one cause per broken field.
     pub(crate) fn invalid(info: &ResourceInfo, name: &str, causes: &[Cause]) -> Self {
-        Self::invalid_kind(&info.group, &info.kind, name, causes)
+        // Both Event APIs are validated as the stored form.
+        let group = if info.plural == "events" { "" } else { info.group.as_str() };
+        Self::invalid_kind(group, &info.kind, name, causes)
     }
 
     /// 422 of an object or an options kind.

@@ -143,7 +143,7 @@ fn a_manifest_with_a_mistake_is_refused_with_the_fields_name() {
                     \"manager\", \"director\"";
     assert!(text.contains(expected), "{text}");
     let text = shell.refused(&apply, &THING.replace("must: x", "must: x, rolle: boss"));
-    assert!(text.contains("unknown field \"spec.rolle\""), "{text}");
+    assert!(text.contains(".spec.rolle: field not declared in schema"), "{text}");
     let text = shell.refused(&apply, &THING.replace("must: x", "count: 1"));
     assert!(text.contains("spec.must: Required value"), "{text}");
 }

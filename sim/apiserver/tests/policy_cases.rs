@@ -1,22 +1,14 @@
 //! The write rules of the chart, sent as requests: to the model, and to a real API server.
-//!
-//! The real one is named by `RYNXS_KUBE_API`, an `http://` address that lets its caller act for
-//! others, with the files of `helm/rynxs/files` applied for the service account `rynxs:rynxs`:
-//! `kubectl proxy --port=8001` gives `RYNXS_KUBE_API=http://127.0.0.1:8001`. Without it the run
-//! against a real server says that it is skipped.
+
+mod either;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
-use bytes::Bytes;
-use http::{Method, Request};
-use rynxs_apiserver::{ApiServer, Body, Options, User};
+use either::{Model, Real, Sent, Server, USERS};
+use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-const POLICIES: &str = include_str!("../../../helm/rynxs/files/admission-policies.yaml");
-const ROLES: &str = include_str!("../../../helm/rynxs/files/rbac.yaml");
 const CASES: &str = include_str!("policy_cases.yaml");
 
 #[derive(Deserialize)]
@@ -52,102 +44,6 @@ struct Step {
     status: u16,
     #[serde(default)]
     says: String,
-}
-
-/// One request, as it goes to either server.
-struct Sent {
-    user: &'static str,
-    method: Method,
-    path: String,
-    media: &'static str,
-    body: Value,
-}
-
-trait Server {
-    fn send(&mut self, sent: &Sent) -> (u16, Value);
-}
-
-struct Model {
-    server: ApiServer,
-    tokens: BTreeMap<&'static str, String>,
-}
-
-const USERS: [(&str, &str); 4] = [
-    ("operator", "system:serviceaccount:rynxs:rynxs"),
-    ("person", "alice"),
-    ("deployment-controller", "system:serviceaccount:kube-system:deployment-controller"),
-    ("garbage-collector", "system:serviceaccount:kube-system:generic-garbage-collector"),
-];
-
-impl Model {
-    fn new(policies: bool) -> Self {
-        let mut options = Options { policies, ..Options::default() };
-        let mut tokens = BTreeMap::new();
-        for (_, name) in USERS {
-            let mut user = User::new(name);
-            if name == "alice" {
-                user.groups.push("system:masters".to_owned());
-            }
-            options.tokens.insert(format!("token-{name}"), user);
-            tokens.insert(name, format!("token-{name}"));
-        }
-        let server = ApiServer::new(options);
-        for text in [POLICIES, ROLES] {
-            let text =
-                text.replace("RELEASE_NAMESPACE", "rynxs").replace("SERVICE_ACCOUNT", "rynxs");
-            server.load(&text).expect("the files of the chart load");
-        }
-        Self { server, tokens }
-    }
-}
-
-impl Server for Model {
-    fn send(&mut self, sent: &Sent) -> (u16, Value) {
-        let body = serde_json::to_vec(&sent.body).expect("a JSON value serialises");
-        let request = Request::builder()
-            .method(sent.method.clone())
-            .uri(&sent.path)
-            .header("authorization", format!("Bearer {}", self.tokens[sent.user]))
-            .header("content-type", sent.media)
-            .body(Bytes::from(body))
-            .expect("the request is well formed");
-        let response = self.server.handle(0, request);
-        let code = response.status().as_u16();
-        match response.into_body() {
-            Body::Full(bytes) => (code, serde_json::from_slice(&bytes).expect("answers are JSON")),
-            Body::Watch(_) => panic!("no case watches"),
-        }
-    }
-}
-
-/// HTTP/1.0, so that no answer comes in chunks.
-struct Real {
-    address: String,
-}
-
-impl Server for Real {
-    fn send(&mut self, sent: &Sent) -> (u16, Value) {
-        let body = sent.body.to_string();
-        let mut stream = TcpStream::connect(&self.address).expect("RYNXS_KUBE_API listens");
-        let groups =
-            if sent.user == "alice" { "Impersonate-Group: system:masters\r\n" } else { "" };
-        write!(
-            stream,
-            "{} {} HTTP/1.0\r\nHost: localhost\r\nImpersonate-User: {}\r\n{groups}Content-Type: {}\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            sent.method,
-            sent.path,
-            sent.user,
-            sent.media,
-            body.len()
-        )
-        .expect("the request is sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the answer arrives");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-        let code = head.split(' ').nth(1).expect("a status line").parse().expect("a code");
-        (code, serde_json::from_str(body).expect("answers are JSON"))
-    }
 }
 
 fn merge(base: &mut Value, patch: &Value) {
@@ -266,12 +162,8 @@ fn without_the_policies_stale_writes_land() {
 
 #[test]
 fn a_real_server_answers_every_case_as_the_table_says() {
-    let Ok(address) = std::env::var("RYNXS_KUBE_API") else {
-        eprintln!("skipped: RYNXS_KUBE_API names no real API server");
-        return;
-    };
-    let address = address.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let (steps, wrong) = play(&mut Real { address });
+    let Some(mut real) = Real::named() else { return };
+    let (steps, wrong) = play(&mut real);
     assert_eq!(wrong, Vec::<String>::new());
     assert!(steps > 200, "{steps} steps are fewer than the table has");
 }

@@ -2,17 +2,20 @@
 //!
 //! Durability is what the log file rests on (I2): `sync_data` is `fdatasync`, `sync_dir` is
 //! `fsync` of the directory, and both go through the descriptor that wrote, because Linux reports
-//! a failed write-back only once, to descriptors that were open when it happened. Blocking calls
-//! run on the runtime's blocking threads.
+//! a failed write-back only once, to descriptors that were open when it happened.
+//!
+//! One thread does all the work, in the order of the calls: an append whose caller has given up
+//! still lands before the truncate that was asked for after it, and never behind.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use bytes::Bytes;
+use futures::channel::oneshot;
 use futures::future::{BoxFuture, FutureExt};
 use nix::fcntl::{Flock, FlockArg};
 use rynxs_operator::ports::{LockedFile, Storage, StorageError};
@@ -21,38 +24,53 @@ use rynxs_operator::ports::{LockedFile, Storage, StorageError};
 /// and rolls segments one at a time, so more are never in use.
 const MAX_OPEN: usize = 8;
 
+type Job = Box<dyn FnOnce() + Send>;
+
 /// Files below one root directory.
 #[derive(Clone)]
 pub struct Disk {
     root: PathBuf,
     open: Arc<Mutex<BTreeMap<String, Arc<File>>>>,
+    /// Unbounded, but its user is the log, which has one operation under way and drops few.
+    queue: mpsc::Sender<Job>,
 }
 
 impl Disk {
     /// Files below `root`; the directory itself need not exist yet.
-    #[must_use]
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), open: Arc::default() }
+    pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let (queue, jobs) = mpsc::channel::<Job>();
+        // Ends when the last clone of this value is dropped.
+        std::thread::Builder::new().name("rynxs-disk".to_owned()).spawn(move || {
+            while let Ok(job) = jobs.recv() {
+                job();
+            }
+        })?;
+        Ok(Self { root: root.into(), open: Arc::default(), queue })
     }
 
-    /// Runs a blocking operation on a path below the root.
+    /// Puts an operation on a path below the root into the queue, now; the future only waits.
     fn run<T: Send + 'static>(
         &self,
         operation: &'static str,
         path: &str,
         work: impl FnOnce(&Disk, &Path) -> io::Result<T> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, StorageError>> {
-        let disk = self.clone();
-        let path = path.to_owned();
+        let name = self.root.join(path).display().to_string();
+        let (answer, done) = oneshot::channel();
+        let (disk, path) = (self.clone(), path.to_owned());
+        let job: Job = Box::new(move || {
+            let result = disk.resolve(&path).and_then(|full| work(&disk, &full));
+            // Nobody may wait any more; what was done stays done.
+            let _ = answer.send(result);
+        });
+        let queued = self.queue.send(job);
         async move {
-            let name = disk.root.join(&path).display().to_string();
-            let done = tokio::task::spawn_blocking(move || {
-                let full = disk.resolve(&path)?;
-                work(&disk, &full)
-            })
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)));
-            done.map_err(|error| StorageError {
+            let gone = || io::Error::other("the thread that works on the disk is gone");
+            let result = match queued {
+                Ok(()) => done.await.unwrap_or_else(|_| Err(gone())),
+                Err(_) => Err(gone()),
+            };
+            result.map_err(|error| StorageError {
                 operation,
                 path: name,
                 kind: error.kind(),
@@ -77,7 +95,7 @@ impl Disk {
 
     /// The descriptor that writes to this file, opened once.
     fn writer(&self, path: &str, full: &Path, create: bool) -> io::Result<Arc<File>> {
-        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = open.get(path) {
             return Ok(Arc::clone(file));
         }
@@ -91,7 +109,7 @@ impl Disk {
     }
 
     fn forget(&self, path: &str) {
-        self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(path);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 }
 
@@ -192,7 +210,7 @@ mod tests {
 
     fn disk() -> (tempfile::TempDir, Disk) {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::new(folder.path());
+        let disk = Disk::new(folder.path()).unwrap();
         (folder, disk)
     }
 
@@ -213,6 +231,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn operations_take_effect_in_the_order_of_their_calls_even_if_dropped() {
+        let (_folder, disk) = disk();
+        disk.append("a", Bytes::from_static(b"kept ")).await.unwrap();
+        for _ in 0..200 {
+            drop(disk.append("a", Bytes::from_static(b"given up ")));
+            let cut = disk.truncate("a", 5);
+            let read = disk.read("a", 0, 100);
+            assert_eq!(read.await.unwrap(), "kept ");
+            cut.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
     async fn an_append_after_a_rename_goes_to_a_new_file() {
         let (_folder, disk) = disk();
         disk.append("a", Bytes::from_static(b"old")).await.unwrap();
@@ -226,7 +257,7 @@ mod tests {
     async fn a_second_lock_is_refused_until_the_first_is_dropped() {
         let (folder, disk) = disk();
         let held = disk.lock("lock").await.unwrap();
-        let other = Disk::new(folder.path());
+        let other = Disk::new(folder.path()).unwrap();
         let refused = other.lock("lock").await.err().unwrap();
         assert_eq!(refused.kind, ErrorKind::WouldBlock);
         drop(held);
@@ -252,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_is_reported_as_such() {
-        let disk = Disk::new("/dev");
+        let disk = Disk::new("/dev").unwrap();
         let refused = disk.append("full", Bytes::from_static(b"x")).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::StorageFull);
     }

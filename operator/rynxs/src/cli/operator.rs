@@ -148,10 +148,12 @@ impl OperatorArgs {
                 Some(client)
             }
         };
+        let disk = Disk::new(root)
+            .map_err(|error| Failure::io("start the thread for the disk", &error))?;
         let ports = Ports {
             clock: Arc::new(BootClock),
             network: Arc::new(RealNetwork::new(Some(kubernetes), object_store)),
-            storage: Arc::new(Disk::new(root)),
+            storage: Arc::new(disk),
             entropy: Arc::new(OsEntropy),
         };
         Ok((ports, config))

@@ -50,12 +50,14 @@ pub(super) async fn play(
         .tell(format!("the power fails, too: {bytes} bytes of a record without an end in {file}"));
 
     world.start_replica(&name).await?;
-    // What a reader has buffered of the torn line is cut off now: it begins again.
-    let mut log = world.follow()?;
-    while log.epochs().len() == epochs {
-        log.catch_up().await?;
+    // A reader must not have buffered what is cut off now: it begins again until the line is gone.
+    let mut log = loop {
+        let mut log = world.follow()?;
+        if log.catch_up().await.is_ok() && log.epochs().len() > epochs {
+            break log;
+        }
         world.wait_a_little(until, "the replica leads again").await?;
-    }
+    };
     let opened = log.epochs().last().cloned().ok_or_else(|| bug("no epoch"))?;
     let to_epoch = opened.seen - began;
     world.story.tell(format!(

@@ -127,7 +127,7 @@ async fn kill_leader(
     let leader = world.leader(log, PATIENCE).await?;
     // The zombie needs agents 0 and 1; any other shows the first write.
     let agent = workload::agent(dice.below(args.agents as usize));
-    let (epochs, before) = (log.epochs().len(), config_stamp(world, &agent).await?);
+    let (epochs, before) = (log.epochs().len(), runtime_stamp(world, &agent).await?);
     let mut dead = world.replicas.remove(leader);
     dead.kill().await?;
     let began = Instant::now();
@@ -152,7 +152,7 @@ async fn kill_leader(
         opened.epoch,
         span(to_epoch)
     ));
-    while config_stamp(world, &agent).await? == before {
+    while runtime_stamp(world, &agent).await? == before {
         world.wait_a_little(until, "the edit reaches the cluster").await?;
     }
     let to_write = began.elapsed();
@@ -168,17 +168,13 @@ async fn kill_leader(
     })
 }
 
-/// The stamp of the ConfigMap that carries an agent's spec.
-pub(super) async fn config_stamp(
+/// The stamp of the Deployment that runs an agent.
+async fn runtime_stamp(
     world: &World,
     agent: &rynxs_core::ids::ObjectRef,
 ) -> Result<Option<u64>, Failure> {
-    let config = rynxs_core::ids::ObjectRef::new(
-        rynxs_core::ids::Kind::ConfigMap,
-        agent.key.namespace.clone(),
-        format!("{}-spec", agent.key.name),
-    );
-    Ok(world.user.get(&config).await?.as_ref().and_then(zombie::stamp_of))
+    let runtime = zombie::runtime_of(agent);
+    Ok(world.user.get(&runtime).await?.as_ref().and_then(zombie::stamp_of))
 }
 
 /// Waits until nothing changes any more, verifies, compares, counts, leaves the log behind.

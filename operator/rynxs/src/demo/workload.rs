@@ -137,7 +137,7 @@ pub async fn create_agents(user: &User, first: usize, count: usize) -> Result<()
     Ok(())
 }
 
-/// Changes an agent's environment, so that its ConfigMap and its Deployment must change.
+/// Changes an agent's environment, so that its Deployment must change.
 pub async fn edit_agent(user: &User, agent: &ObjectRef, revision: &str) -> Result<(), Failure> {
     let patch = json!({"spec": {"env": [{"name": "REVISION", "value": revision}]}});
     user.edit(agent, &patch).await.map(drop)

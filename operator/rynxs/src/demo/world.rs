@@ -109,7 +109,13 @@ impl World {
         api_host.keep_time(api.clone());
         let credentials = ("demo".to_owned(), secret());
         let store = match plan.event_store {
-            EventStore::File => None,
+            EventStore::File => {
+                // Readers may look before the replica has made it.
+                let log = plan.folder.join("log");
+                std::fs::create_dir_all(&log)
+                    .map_err(|error| Failure::io(&format!("create {}", log.display()), &error))?;
+                None
+            }
             EventStore::S3 => {
                 let model = object_store(&plan, &credentials);
                 let backend = Arc::new(StoreBackend(model.clone()));

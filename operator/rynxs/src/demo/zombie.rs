@@ -84,10 +84,10 @@ pub async fn play(
     let began = Instant::now();
     let epochs = log.epochs().len();
     let target = agent(0);
-    let config = spec_of(&target);
+    let runtime = runtime_of(&target);
     let old_stamp = stamp_sent(patch.request()).unwrap_or_default();
     world.story.tell(format!(
-        "{frozen} is frozen (SIGSTOP) with two writes on the wire: PUT {} and PATCH {config} of stamp {old_stamp}",
+        "{frozen} is frozen (SIGSTOP) with two writes on the wire: PUT {} and PATCH {runtime} of stamp {old_stamp}",
         key(put.request()),
     ));
     edit_agent(&world.user, &target, "successor").await?;
@@ -107,16 +107,16 @@ pub async fn play(
         span(take_over)
     ));
     let live_stamp = loop {
-        let live = world.user.get(&config).await?.unwrap_or(Value::Null);
+        let live = world.user.get(&runtime).await?.unwrap_or(Value::Null);
         match stamp_of(&live) {
             Some(stamp) if stamp > old_stamp => break stamp,
             _ => world.wait_a_little(until, "the successor writes the later decision").await?,
         }
     };
-    world.story.tell(format!("it has written {config} with stamp {live_stamp}"));
+    world.story.tell(format!("it has written {runtime} with stamp {live_stamp}"));
 
     let put_key = key(put.request());
-    let (put, as_sent, again) = deliver(world, put, patch, &config, without).await?;
+    let (put, as_sent, again) = deliver(world, put, patch, &runtime, without).await?;
     let stepped_down = step_down(world, leader).await?;
     Ok(Zombie {
         frozen,
@@ -124,7 +124,7 @@ pub async fn play(
         take_over_ms: ms(take_over),
         put_key,
         put_status: put.status.as_u16(),
-        patch_object: config.to_string(),
+        patch_object: runtime.to_string(),
         patch_stamp: old_stamp,
         live_stamp,
         as_sent_status: as_sent.status.as_u16(),
@@ -140,7 +140,7 @@ async fn hold(world: &mut World, leader: usize) -> Result<(Held, Held), Failure>
         Failure::new(Exit::Refuted, format!("the leader sent no {what} within {}", span(REACTION)))
     };
     let (target, other) = (agent(0), agent(1));
-    let patched = path(&spec_of(&target));
+    let patched = path(&runtime_of(&target));
     let mut patches = world.api_host.gate().trap(move |request| {
         request.method() == Method::PATCH
             && request.uri().path() == patched
@@ -166,7 +166,7 @@ async fn deliver(
     world: &World,
     put: Held,
     patch: Held,
-    config: &ObjectRef,
+    runtime: &ObjectRef,
     without: Without,
 ) -> Result<(Delivered, Delivered, Delivered), Failure> {
     let story = &world.story;
@@ -180,7 +180,7 @@ async fn deliver(
     let reread = patch.duplicate();
     let as_sent = patch.deliver().await;
     story.tell(format!("the late PATCH arrives: {} {}", as_sent.status, as_sent.message()));
-    let live = world.user.get(config).await?.unwrap_or(Value::Null);
+    let live = world.user.get(runtime).await?.unwrap_or(Value::Null);
     let body = with_version(reread.request(), &live)?;
     let again = reread.deliver_as(body).await;
     story.tell(format!(
@@ -210,10 +210,10 @@ async fn step_down(world: &mut World, leader: usize) -> Result<Option<Duration>,
     Ok(None)
 }
 
-/// The ConfigMap that carries an agent's spec.
-fn spec_of(agent: &ObjectRef) -> ObjectRef {
+/// The Deployment that runs an agent: what an edit of the environment changes.
+pub(super) fn runtime_of(agent: &ObjectRef) -> ObjectRef {
     let key = &agent.key;
-    ObjectRef::new(Kind::ConfigMap, key.namespace.clone(), format!("{}-spec", key.name))
+    ObjectRef::new(Kind::Deployment, key.namespace.clone(), format!("{}-runtime", key.name))
 }
 
 /// The log's key that a PUT is for.

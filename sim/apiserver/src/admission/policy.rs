@@ -25,6 +25,8 @@ struct Rules {
     conditions: Vec<(String, Expression)>,
     variables: Vec<(String, Expression)>,
     validations: Vec<Validation>,
+    /// What the conditions alone can reach.
+    condition_needs: Needs,
     needs: Needs,
 }
 
@@ -69,18 +71,15 @@ impl Policy {
             Ok(rules) => rules,
             Err(error) => return self.failed(error.clone()),
         };
-        let null = Value::Null;
         let mut scope = Scope::new();
-        scope.bind("object", request.object.unwrap_or(&null), &rules.needs);
-        scope.bind("oldObject", request.old.unwrap_or(&null), &rules.needs);
-        scope.bind("namespaceObject", request.namespace_object.unwrap_or(&null), &rules.needs);
-        scope.bind("params", &null, &rules.needs);
-        scope.bind("request", variable, &rules.needs);
+        // Most policies are about somebody else: their conditions alone decide, and need little.
+        bind(&mut scope, request, variable, &rules.condition_needs);
         match rules.apply(&scope) {
             Ok(false) => return Ok(()),
             Ok(true) => {}
             Err(error) => return self.failed(error),
         }
+        bind(&mut scope, request, variable, &rules.needs);
         let mut known = Variables { rules, values: Vec::new(), tried: 0 };
         for validation in &rules.validations {
             known.prepare(&mut scope, &validation.expression);
@@ -107,10 +106,25 @@ impl Policy {
     }
 }
 
+fn bind<'v>(
+    scope: &mut Scope<'v>,
+    request: &AdmissionRequest<'v>,
+    variable: &'v Value,
+    needs: &Needs,
+) {
+    static NULL: Value = Value::Null;
+    scope.bind("object", request.object.unwrap_or(&NULL), needs);
+    scope.bind("oldObject", request.old.unwrap_or(&NULL), needs);
+    scope.bind("namespaceObject", request.namespace_object.unwrap_or(&NULL), needs);
+    scope.bind("params", &NULL, needs);
+    scope.bind("request", variable, needs);
+}
+
 impl Rules {
     fn compile(spec: &Value) -> Result<Self, Vec<Cause>> {
         let mut compiler = Compiler { causes: Vec::new(), needs: Needs::default() };
         let conditions = compiler.named(spec, "matchConditions");
+        let condition_needs = compiler.needs.clone();
         let variables = compiler.named(spec, "variables");
         let listed = spec["validations"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut validations = Vec::new();
@@ -134,7 +148,7 @@ impl Rules {
             validations.push(Validation { expression, message, message_expression, reason });
         }
         if compiler.causes.is_empty() {
-            Ok(Self { conditions, variables, validations, needs: compiler.needs })
+            Ok(Self { conditions, variables, validations, condition_needs, needs: compiler.needs })
         } else {
             Err(compiler.causes)
         }
@@ -187,7 +201,9 @@ impl<'v> Variables<'_, 'v> {
         let named = |name: &str| needs.fields_of("variables").any(|field| field == name);
         let last = self.rules.variables.iter().rposition(|(name, _)| named(name));
         let end = last.map_or(0, |last| last + 1);
-        scope.bind_map("variables", &self.values);
+        if self.tried == 0 {
+            scope.bind_map("variables", &[]);
+        }
         for (name, variable) in self.rules.variables.iter().take(end).skip(self.tried) {
             if let Ok(value) = scope.evaluate(variable) {
                 self.values.push((name.clone(), value));

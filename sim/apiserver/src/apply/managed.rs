@@ -121,7 +121,9 @@ fn entry(manager: &Manager, owned: &Owned) -> Value {
     entry.insert("manager".to_owned(), json!(manager.name));
     entry.insert("operation".to_owned(), json!(manager.operation));
     entry.insert("apiVersion".to_owned(), json!(owned.api_version));
-    entry.insert("time".to_owned(), json!(owned.time));
+    if !owned.time.is_empty() {
+        entry.insert("time".to_owned(), json!(owned.time));
+    }
     entry.insert("fieldsType".to_owned(), json!("FieldsV1"));
     entry.insert("fieldsV1".to_owned(), owned.set.to_json());
     if !manager.subresource.is_empty() {

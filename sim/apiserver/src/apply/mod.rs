@@ -112,6 +112,12 @@ pub(crate) fn apply(
         None => merged,
     };
     let changes = typed::difference(Some(live), Some(&pruned), shape);
+    // An apply that changes no value leaves no time, only ownership.
+    let time = if changes.is_empty() {
+        last.map(|last| last.time).unwrap_or_default()
+    } else {
+        writer.time.to_owned()
+    };
     let touched = changes.modified.union(changes.added);
     let mut conflicts = Vec::new();
     for (manager, owned) in &mut owners.entries {
@@ -125,11 +131,7 @@ pub(crate) fn apply(
     if !force && !conflicts.is_empty() {
         return Err(conflict_error(&conflicts));
     }
-    let owned = Owned {
-        set: wanted,
-        api_version: writer.api_version.to_owned(),
-        time: writer.time.to_owned(),
-    };
+    let owned = Owned { set: wanted, api_version: writer.api_version.to_owned(), time };
     owners.entries.insert(writer.manager, owned);
     let mut object = pruned;
     owners.write(&mut object);

@@ -89,6 +89,10 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
+    }
+
     fn put_below(&mut self, element: &str, below: Difference) {
         self.added.insert_below(element, below.added);
         self.modified.insert_below(element, below.modified);
@@ -102,8 +106,15 @@ impl Difference {
             (Some(_), None) => self.removed.insert(element),
             (Some(old), Some(new)) if old == new => return,
             (Some(old), Some(new)) => {
-                if is_leaf(old, shape) || is_leaf(new, shape) {
+                let leaves = (is_leaf(old, shape), is_leaf(new, shape));
+                // Beside a container, null is an empty one.
+                let nulls = old.is_null() && !leaves.1 || new.is_null() && !leaves.0;
+                if (leaves.0 || leaves.1) && !nulls {
+                    // Where a map gives way to a scalar, its fields go; the other way, they come.
                     self.modified.insert(element);
+                    let inner = |v, leaf: bool| (!leaf).then_some(v);
+                    let below = difference(inner(old, leaves.0), inner(new, leaves.1), shape);
+                    self.put_below(element, below);
                     return;
                 }
             }
@@ -115,8 +126,8 @@ impl Difference {
 /// What changes from `old` to `new`.
 pub(crate) fn difference(old: Option<&Value>, new: Option<&Value>, shape: &Shape) -> Difference {
     let mut result = Difference::default();
-    let is_map = |v: Option<&Value>| v.is_none_or(Value::is_object);
-    let is_list = |v: Option<&Value>| v.is_none_or(Value::is_array);
+    let is_map = |v: Option<&Value>| v.is_none_or(|v| v.is_object() || v.is_null());
+    let is_list = |v: Option<&Value>| v.is_none_or(|v| v.is_array() || v.is_null());
     if is_map(old) && is_map(new) && shape.is_granular_map() {
         let empty = Map::new();
         let old = old.and_then(Value::as_object).unwrap_or(&empty);
@@ -217,12 +228,11 @@ pub(crate) fn remove(value: &Value, set: &FieldSet, shape: &Shape) -> Option<Val
                     continue;
                 }
                 let left = match set.below(&element) {
-                    Some(below) => remove(child, below, shape.field(name)),
-                    None => Some(child.clone()),
+                    // A container that somebody owns and that lost all of its fields is null.
+                    Some(below) => remove(child, below, shape.field(name)).unwrap_or_default(),
+                    None => child.clone(),
                 };
-                if let Some(left) = left {
-                    kept.insert(name.clone(), left);
-                }
+                kept.insert(name.clone(), left);
             }
             (!kept.is_empty()).then_some(Value::Object(kept))
         }

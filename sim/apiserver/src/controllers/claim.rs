@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use super::write::{patch, status};
 use super::{BIND_MS, Controllers, Kind, Subject, text};
-use crate::object::{Object, is_deleting};
+use crate::object::{Object, finalizers, is_deleting};
 use crate::server::Cluster;
 
 const WHO: &str = "persistent-volume-binder";
+/// What every claim is created with where controllers run.
+pub(crate) const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
 pub(super) fn reconcile(
     cluster: &mut Cluster,
@@ -21,6 +23,7 @@ pub(super) fn reconcile(
     now_ms: u64,
 ) {
     if is_deleting(&object.value) {
+        release(cluster, object);
         return;
     }
     let requested = object.value.pointer("/spec/resources/requests/storage");
@@ -61,6 +64,24 @@ pub(super) fn reconcile(
         "capacity": {"storage": requested},
     });
     status(cluster, WHO, Kind::Claim, object, made);
+}
+
+/// A claim that is deleted stays until no pod uses it.
+fn release(cluster: &mut Cluster, object: &Object) {
+    let kept: Vec<&str> =
+        finalizers(&object.value).into_iter().filter(|f| *f != PROTECTION).collect();
+    let is_used = || {
+        cluster.objects("", "pods").iter().any(|pod| {
+            pod.namespace() == object.namespace()
+                && !matches!(text(&pod.value, "/status/phase"), "Failed" | "Succeeded")
+                && super::pod::claims(&pod.value).any(|claim| claim == object.name())
+        })
+    };
+    if kept.len() == finalizers(&object.value).len() || is_used() {
+        return;
+    }
+    let change = json!({"metadata": {"finalizers": kept}});
+    patch(cluster, "pvc-protection-controller", Kind::Claim, object, change);
 }
 
 fn binds_at_once(cluster: &Cluster, object: &Object) -> bool {

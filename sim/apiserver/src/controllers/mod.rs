@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use claim::PROTECTION as CLAIM_PROTECTION;
+
 use crate::object::{Object, meta, meta_str};
 use crate::resource::StorageKey;
 use crate::server::Cluster;
@@ -194,6 +196,9 @@ fn concerns(
         state.steps.remove(object.uid());
         if kind == Kind::Pod {
             state.forget_waiting(namespace, object);
+            for claim in pod::claims(&object.value) {
+                subjects.insert(Subject::new(Kind::Claim, namespace, claim));
+            }
         }
     } else {
         subjects.insert(Subject::new(kind, namespace, object.name()));

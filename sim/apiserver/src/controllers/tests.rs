@@ -166,6 +166,23 @@ fn a_recreated_deployment_never_has_two_pods() {
 }
 
 #[test]
+fn a_deleted_claim_stays_until_no_pod_uses_it() {
+    let mut world = World::new();
+    world.send(Method::POST, CLAIMS, &claim());
+    world.send(Method::POST, DEPLOYMENTS, &deployment(1, "i:1"));
+    world.pass(2_000);
+    let path = format!("{CLAIMS}/w");
+    world.send(Method::DELETE, &path, &json!({}));
+    world.pass(1_000);
+    let claim = world.get(&path);
+    assert!(claim["metadata"]["deletionTimestamp"].is_string());
+    let idle = json!({"spec": {"replicas": 0}});
+    world.send(Method::PATCH, &format!("{DEPLOYMENTS}/d"), &idle);
+    world.pass(1_000);
+    assert_eq!(world.cluster.call(&User::admin(), Method::GET, &path, None).0, 404);
+}
+
+#[test]
 fn a_suspended_job_runs_nothing_until_it_is_activated() {
     let mut world = World::new();
     world.send(Method::POST, JOBS, &job(true, &[]));

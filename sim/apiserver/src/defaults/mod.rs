@@ -20,6 +20,11 @@ pub(crate) fn complete(kind: &str, value: &mut Value) {
         "Job" => workload::job(value),
         "Pod" => workload::pod(value),
         "Event" => event(value),
+        "Namespace" => {
+            let name = meta_str(value, "name").to_owned();
+            let labels = meta_mut(value).entry("labels").or_insert_with(|| json!({}));
+            labels["kubernetes.io/metadata.name"] = json!(name);
+        }
         "PersistentVolumeClaim" => claim(value),
         "NetworkPolicy" => network_policy(value),
         "Secret" => secret(value),
@@ -35,8 +40,6 @@ pub(crate) fn complete(kind: &str, value: &mut Value) {
 pub(crate) fn on_create(kind: &str, value: &mut Value) {
     match kind {
         "Namespace" => {
-            let name = meta_str(value, "name").to_owned();
-            value["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(name);
             value["spec"]["finalizers"] = json!(["kubernetes"]);
             value["status"] = json!({"phase": "Active"});
         }
@@ -69,10 +72,6 @@ pub(crate) fn on_update(kind: &str, value: &mut Value, old: &Value) {
             for field in ["volumeName", "storageClassName", "volumeMode"] {
                 keep(value, old, field);
             }
-        }
-        "Namespace" => {
-            let name = meta_str(value, "name").to_owned();
-            value["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(name);
         }
         _ => {}
     }
@@ -115,7 +114,12 @@ fn claim(value: &mut Value) {
 
 /// What a built-in object with nothing in it looks like: its structs are there.
 pub(crate) fn empty(kind: &str) -> Value {
-    let template = json!({"metadata": {}, "spec": {}});
+    let template = json!({"metadata": {}, "spec": {"containers": []}});
+    if kind == "Event" {
+        let mut event = json!({"metadata": {}, "involvedObject": {}});
+        self::event(&mut event);
+        return event;
+    }
     let spec = match kind {
         "Deployment" => json!({"template": template, "strategy": {}}),
         "Job" | "ReplicaSet" => json!({"template": template}),
@@ -127,8 +131,12 @@ pub(crate) fn empty(kind: &str) -> Value {
 fn event(value: &mut Value) {
     let Some(event) = value.as_object_mut() else { return };
     event.entry("source").or_insert_with(|| json!({}));
-    event.entry("firstTimestamp").or_insert(Value::Null);
-    event.entry("lastTimestamp").or_insert(Value::Null);
+    for time in ["eventTime", "firstTimestamp", "lastTimestamp"] {
+        event.entry(time).or_insert(Value::Null);
+    }
+    for reporter in ["reportingComponent", "reportingInstance"] {
+        event.entry(reporter).or_insert_with(|| json!(""));
+    }
 }
 
 fn network_policy(value: &mut Value) {

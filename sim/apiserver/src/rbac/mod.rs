@@ -118,16 +118,27 @@ impl Rbac {
         if is_all_powerful(access.user, access.groups) || is_about_oneself(access) {
             return true;
         }
-        for binding in &self.bindings {
-            if !binding.binds(access.user, access.groups) || !binding.reaches(access.namespace) {
-                continue;
-            }
-            if self.roles.get_mut(&binding.role).is_some_and(|role| role.allows(access)) {
-                return true;
-            }
+        let roles = &mut self.roles;
+        let allowed = self
+            .bindings
+            .iter()
+            .filter(|b| b.binds(access.user, access.groups) && b.reaches(access.namespace))
+            .any(|b| roles.get_mut(&b.role).is_some_and(|role| role.allows(access)));
+        if !allowed {
+            self.refuse(access.refusal());
         }
-        self.refuse(access.refusal());
-        false
+        allowed
+    }
+
+    /// Whether the request would be allowed; asking counts nothing.
+    pub(crate) fn permits(&self, access: &Access<'_>) -> bool {
+        is_all_powerful(access.user, access.groups)
+            || is_about_oneself(access)
+            || self
+                .bindings
+                .iter()
+                .filter(|b| b.binds(access.user, access.groups) && b.reaches(access.namespace))
+                .any(|b| self.roles.get(&b.role).is_some_and(|role| role.permits(access)))
     }
 
     /// Whether a request for a path that is no resource (`/healthz`, `/version`) is allowed.
@@ -138,19 +149,28 @@ impl Rbac {
         verb: &str,
         path: &str,
     ) -> bool {
-        if is_all_powerful(user, groups) || (verb == "get" && is_public(path)) {
-            return true;
+        let allowed = self.permits_path(user, groups, verb, path);
+        if !allowed {
+            self.refuse(format!("User \"{user}\" cannot {verb} path \"{path}\""));
         }
-        for binding in &self.bindings {
-            if binding.reaches("")
-                && binding.binds(user, groups)
-                && self.roles.get(&binding.role).is_some_and(|r| r.allows_path(verb, path))
-            {
-                return true;
-            }
-        }
-        self.refuse(format!("User \"{user}\" cannot {verb} path \"{path}\""));
-        false
+        allowed
+    }
+
+    /// Whether such a request would be allowed; asking counts nothing.
+    pub(crate) fn permits_path(
+        &self,
+        user: &str,
+        groups: &[String],
+        verb: &str,
+        path: &str,
+    ) -> bool {
+        is_all_powerful(user, groups)
+            || (verb == "get" && is_public(path))
+            || self
+                .bindings
+                .iter()
+                .filter(|b| b.reaches("") && b.binds(user, groups))
+                .any(|b| self.roles.get(&b.role).is_some_and(|role| role.allows_path(verb, path)))
     }
 
     /// Every right of every role that somebody is bound to, in order.

@@ -83,6 +83,12 @@ impl Role {
         false
     }
 
+    /// Whether a rule would allow the request.
+    pub(super) fn permits(&self, access: &Access<'_>) -> bool {
+        let mut rules = self.rules.iter().filter(|rule| rule.is_about(access.name));
+        rules.any(|rule| rule.rights.iter().any(|right| right.covers(access)))
+    }
+
     pub(super) fn allows_path(&self, verb: &str, path: &str) -> bool {
         self.rules.iter().any(|rule| {
             rule.path_verbs.iter().any(|v| v == "*" || v == verb)

@@ -80,6 +80,9 @@ fn every_right_is_counted_and_reloading_keeps_the_counts() {
     let unused = |rbac: &Rbac| rbac.rights().iter().filter(|r| r.uses == 0).count();
     let all = rbac.rights().len();
     assert_eq!(unused(&rbac), all);
+    assert!(rbac.permits(&operator("create", "batch", "jobs")));
+    assert!(!rbac.permits(&operator("get", "", "secrets")));
+    assert_eq!((unused(&rbac), rbac.refusals().len()), (all, 0), "asking counts nothing");
     assert!(rbac.allowed(&operator("create", "batch", "jobs")));
     assert!(rbac.allowed(&operator("create", "batch", "jobs")));
     assert_eq!(unused(&rbac), all - 1);

@@ -232,7 +232,9 @@ fn marked(call: &Call<'_>, stored: &Object, kept: &[String]) -> Value {
     }
     if !is_deleting(&value) {
         set_meta(&mut value, "deletionTimestamp", json!(time(call.cluster.now_ms)));
-        set_meta(&mut value, "deletionGracePeriodSeconds", json!(0));
+        if call.target.info.kind != "Namespace" {
+            set_meta(&mut value, "deletionGracePeriodSeconds", json!(0));
+        }
         if let Some(generation) = meta(&value, "generation").and_then(Value::as_u64) {
             set_meta(&mut value, "generation", json!(generation + 1));
         }

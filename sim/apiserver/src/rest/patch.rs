@@ -10,6 +10,7 @@ use super::{Call, STAMP, access, strategy, write};
 use crate::apply::{self, Manager, Writer};
 use crate::convert;
 use crate::object::{Object, annotation, meta, meta_mut, meta_str, time};
+use crate::shape::Shape;
 use crate::status_error::ApiError;
 
 const JSON: &str = "application/json-patch+json";
@@ -133,6 +134,9 @@ fn apply(call: &mut Call<'_>) -> Result<Reply, ApiError> {
     match stored {
         Some(stored) => {
             let merged = merge(call, &stored.value, &config, &options)?;
+            if info.is_custom() {
+                refuse_emptied(call, &merged, &stored.value)?;
+            }
             let merged = with_system_fields(merged, &config, &stored);
             write::update(call, merged, &stored, &options, warnings, true)
         }
@@ -154,6 +158,38 @@ fn apply(call: &mut Call<'_>) -> Result<Reply, ApiError> {
             let merged = merge(call, &empty, &config, &options)?;
             write::create(call, merged, &options, warnings, true)
         }
+    }
+}
+
+/// A container that somebody still owns, and whose last field an apply takes away, is left null;
+/// a custom resource does not get past validation with it.
+fn refuse_emptied(call: &Call<'_>, merged: &Value, live: &Value) -> Result<(), ApiError> {
+    let info = &call.target.info;
+    let Some((path, kind)) = emptied("", merged, live, &info.shape) else { return Ok(()) };
+    let cause = format!("Invalid value: \"null\": {path} in body must be of type {kind}: \"null\"");
+    let message =
+        format!("{} {:?} is invalid: {path}: {cause}", info.qualified_kind(), call.target.name);
+    let error = ApiError::new(422, "Invalid", message);
+    Err(error.about(&info.group, &info.kind, &call.target.name))
+}
+
+/// The first null of a declared field, and what was there before.
+fn emptied(
+    path: &str,
+    merged: &Value,
+    live: &Value,
+    shape: &Shape,
+) -> Option<(String, &'static str)> {
+    match (merged, live) {
+        (Value::Null, Value::Object(_)) => Some((path.to_owned(), "object")),
+        (Value::Null, Value::Array(_)) => Some((path.to_owned(), "array")),
+        (Value::Object(merged), Value::Object(live)) => {
+            merged.iter().filter(|(name, _)| shape.declares(name)).find_map(|(name, value)| {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                emptied(&path, value, live.get(name)?, shape.field(name))
+            })
+        }
+        _ => None,
     }
 }
 

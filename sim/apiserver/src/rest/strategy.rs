@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Call;
 use super::options::FieldValidation;
 use crate::apply::Reset;
+use crate::controllers::CLAIM_PROTECTION;
 use crate::defaults;
 use crate::object::{keep_field, keep_meta, meta, meta_mut, set_meta, time};
 use crate::registry;
@@ -55,7 +56,13 @@ pub(super) fn prune(
 ) -> Result<Vec<String>, ApiError> {
     let info = &call.target.info;
     let unknown = match (&info.schema, types::of(&info.kind)) {
-        (Some(schema), _) => schema.prune(value),
+        (Some(schema), _) => {
+            let unknown = schema.prune(value);
+            if let (Some(path), "apply") = (unknown.first(), call.verb) {
+                return Err(untyped(call, &format!(".{path}: field not declared in schema")));
+            }
+            unknown
+        }
         (None, Some(of)) => prune_built_in(call, value, of)?,
         (None, None) => Vec::new(),
     };
@@ -75,6 +82,20 @@ pub(super) fn prune(
     }
 }
 
+/// An applied configuration that does not fit its type: a server error, oddly.
+fn untyped(call: &Call<'_>, what: &str) -> ApiError {
+    let info = &call.target.info;
+    let slash = if info.group.is_empty() { "/" } else { "" };
+    let message = format!(
+        "failed to create typed patch object ({}/{}; {slash}{}, Kind={}): {what}",
+        call.target.namespace,
+        call.target.name,
+        info.api_version(),
+        info.kind
+    );
+    ApiError::new(500, "", message)
+}
+
 fn prune_built_in(call: &Call<'_>, value: &mut Value, of: &Type) -> Result<Vec<String>, ApiError> {
     let info = &call.target.info;
     let mut unknown = Vec::new();
@@ -84,17 +105,7 @@ fn prune_built_in(call: &Call<'_>, value: &mut Value, of: &Type) -> Result<Vec<S
                 Problem::Unknown(path) => format!(".{path}: field not declared in schema"),
                 Problem::Mistyped(path, what) => format!(".{path}: {what}"),
             };
-            let message = format!(
-                "failed to create typed patch object ({}/{}; {}, Kind={}): {what}",
-                call.target.namespace,
-                call.target.name,
-                match info.group.as_str() {
-                    "" => format!("/{}", info.version),
-                    _ => info.api_version(),
-                },
-                info.kind
-            );
-            return Err(ApiError::new(500, "", message));
+            return Err(untyped(call, &what));
         }
         match problem {
             Problem::Unknown(path) => unknown.push(path),
@@ -154,11 +165,23 @@ pub(super) fn prepare_create(call: &mut Call<'_>, value: &mut Value) {
     {
         object.remove("status");
     }
-    complete(call, value);
     defaults::on_create(&call.target.info.kind, value);
+    if call.target.info.kind == "PersistentVolumeClaim" && call.cluster.options.controllers {
+        protect(value);
+    }
     if call.target.info.kind == "CustomResourceDefinition" {
         registry::accept_crd(value, &now);
     }
+}
+
+/// A claim is not gone before the pods that use it; a controller takes the finalizer away.
+fn protect(claim: &mut Value) {
+    let mut kept: Vec<Value> =
+        meta(claim, "finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+    if !kept.iter().any(|f| f == CLAIM_PROTECTION) {
+        kept.push(json!(CLAIM_PROTECTION));
+    }
+    meta_mut(claim).insert("finalizers".to_owned(), json!(kept));
 }
 
 /// Carries over what the endpoint of an update does not let the client change.
@@ -178,7 +201,7 @@ pub(super) fn prepare_update(call: &Call<'_>, value: &mut Value, old: &Value) {
     match call.target.subresource.as_str() {
         "status" if info.is_custom() => keep_all_but_status(value, old),
         "status" => keep_all_but_status_and_notes(value, old),
-        "finalize" => {}
+        "finalize" => finalize(value, old),
         _ if info.has_status => {
             keep_field(value, old, "status");
             if info.kind == "Namespace" {
@@ -201,14 +224,28 @@ pub(super) fn prepare_update(call: &Call<'_>, value: &mut Value, old: &Value) {
     }
 }
 
+/// The finalize endpoint of namespaces changes nothing but `spec.finalizers`.
+fn finalize(value: &mut Value, old: &Value) {
+    let spec = value.get("spec").cloned();
+    let rv = meta(value, "resourceVersion").cloned();
+    *value = old.clone();
+    if let (Some(spec), Some(object)) = (spec, value.as_object_mut()) {
+        object.insert("spec".to_owned(), spec);
+    }
+    if let Some(rv) = rv {
+        set_meta(value, "resourceVersion", rv);
+    }
+}
+
 /// Of a custom resource, the status endpoint changes nothing but `status`.
 fn keep_all_but_status(value: &mut Value, old: &Value) {
     let status = value.get("status").cloned();
     let managed = meta(value, "managedFields").cloned();
     let rv = meta(value, "resourceVersion").cloned();
-    let uid = meta(value, "uid").cloned();
     *value = old.clone();
-    for (field, kept) in [("managedFields", managed), ("resourceVersion", rv), ("uid", uid)] {
+    // Not the uid: the real server takes a status meant for another incarnation, unless the
+    // resourceVersion refuses it.
+    for (field, kept) in [("managedFields", managed), ("resourceVersion", rv)] {
         if let Some(kept) = kept {
             set_meta(value, field, kept);
         }

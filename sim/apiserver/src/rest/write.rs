@@ -14,6 +14,7 @@ use super::{Call, STAMP, access, strategy};
 use crate::admission::{AdmissionRequest, Denied};
 use crate::apply::{Manager, Writer, track_update};
 use crate::convert;
+use crate::expiry;
 use crate::gc;
 use crate::object::{
     Object, annotation, finalizers, is_deleting, meta, meta_mut, meta_str, set_meta, time,
@@ -233,16 +234,12 @@ pub(super) fn create(
 ) -> Result<Reply, ApiError> {
     let info = Arc::clone(&call.target.info);
     check_namespace(call)?;
-    let sent_fields = meta(&value, "managedFields").cloned();
-    strategy::prepare_create(call, &mut value);
-    if tracked {
-        if let Some(fields) = sent_fields {
-            set_meta(&mut value, "managedFields", fields);
-        }
-    } else {
+    strategy::complete(call, &mut value);
+    if !tracked {
         meta_mut(&mut value).remove("managedFields");
         track(call, None, &mut value, options);
     }
+    strategy::prepare_create(call, &mut value);
     let causes = validate::create(&info, &value);
     if !causes.is_empty() {
         return Err(ApiError::invalid(&info, &call.target.name, &causes));
@@ -407,7 +404,7 @@ fn denied_error(call: &Call<'_>, denied: &Denied) -> ApiError {
 pub(super) fn after_commit(
     cluster: &mut crate::server::Cluster,
     place: &crate::store::Place,
-    object: &Object,
+    object: &Arc<Object>,
     removed: bool,
 ) {
     match (place.0.group.as_str(), place.0.plural.as_str()) {
@@ -425,6 +422,9 @@ pub(super) fn after_commit(
             cluster.registry.define(&storage, infos);
         }
         _ => {}
+    }
+    if !removed {
+        expiry::observe(cluster, place, object);
     }
     gc::observe(cluster, place, object, removed);
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{LoadError, Options, User, Views};
 use crate::admission::Policies;
 use crate::controllers::{self, Controllers};
+use crate::expiry::{self, Expiry};
 use crate::gc::{self, Collector};
 use crate::history::History;
 use crate::object::Object;
@@ -39,6 +40,7 @@ pub(crate) struct Cluster {
     pub(crate) controllers: Controllers,
     pub(crate) watches: Clockwork,
     pub(crate) views: Views,
+    pub(crate) expiry: Expiry,
     /// The newest resourceVersion when the controllers last ran, and when they want to run again.
     ticked: (u64, u64),
     wakers: Vec<Waker>,
@@ -57,6 +59,7 @@ impl Cluster {
             controllers: Controllers::default(),
             watches: Clockwork::default(),
             views: Views::default(),
+            expiry: Expiry::default(),
             ticked: (0, options.start_ms),
             wakers: Vec::new(),
             options,
@@ -77,6 +80,7 @@ impl Cluster {
 
     pub(super) fn tick(&mut self, now_ms: u64) -> u64 {
         self.advance(now_ms);
+        expiry::run(self);
         gc::run(self);
         let mut next = self.now_ms + LONGEST_PAUSE_MS;
         if self.options.controllers {
@@ -97,7 +101,8 @@ impl Cluster {
         if !self.collector.is_idle() || self.store.rv() != self.ticked.0 {
             return self.now_ms;
         }
-        self.watches.next_due().unwrap_or(u64::MAX).min(self.ticked.1)
+        let others = [self.watches.next_due(), self.expiry.next_due()];
+        others.into_iter().flatten().fold(self.ticked.1, u64::min)
     }
 
     pub(super) fn load(&mut self, yaml: &str) -> Result<(), LoadError> {

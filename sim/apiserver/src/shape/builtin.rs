@@ -167,21 +167,17 @@ fn claim_status() -> Shape {
     ])
 }
 
-fn match_resources() -> Shape {
-    structure([("namespaceSelector", Shape::Atomic), ("objectSelector", Shape::Atomic)])
-}
-
 fn policy_spec() -> Shape {
     structure([
         ("matchConditions", list_map(&["name"], structure([]))),
         ("variables", list_map(&["name"], Shape::Atomic)),
-        ("matchConstraints", match_resources()),
+        ("matchConstraints", Shape::Atomic),
     ])
 }
 
 fn binding_spec() -> Shape {
     structure([
-        ("matchResources", match_resources()),
+        ("matchResources", Shape::Atomic),
         ("paramRef", Shape::Atomic),
         ("validationActions", Shape::Set),
     ])

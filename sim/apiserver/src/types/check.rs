@@ -13,10 +13,18 @@ pub(crate) enum Problem {
     Mistyped(String, String),
 }
 
-/// Booleans and texts that are no pointers in Go, and so are dropped when they say nothing.
-/// Numbers and other booleans are kept: whether they are pointers, a schema does not tell.
+/// Booleans, numbers and texts that are no pointers in Go, and so are dropped when they say nothing.
+/// Others are kept: whether they are pointers, a schema does not tell.
 const DROPPED_FALSE: [&str; 7] =
     ["hostIPC", "hostNetwork", "hostPID", "readOnly", "stdin", "stdinOnce", "tty"];
+const DROPPED_ZERO: [&str; 6] = [
+    "failureThreshold",
+    "hostPort",
+    "initialDelaySeconds",
+    "minReadySeconds",
+    "periodSeconds",
+    "successThreshold",
+];
 const DROPPED_EMPTY: [&str; 9] = [
     "generateName",
     "hostname",
@@ -146,6 +154,9 @@ fn says_nothing(name: &str, value: &Value, of: &Type) -> bool {
         (Type::List(_), Value::Array(items)) => items.is_empty(),
         (Type::Map(_), Value::Object(map)) => map.is_empty(),
         (Type::Boolean, Value::Bool(false)) => DROPPED_FALSE.contains(&name),
+        (Type::Integer, Value::Number(number)) => {
+            number.as_i64() == Some(0) && DROPPED_ZERO.contains(&name)
+        }
         (Type::Text, Value::String(text)) => text.is_empty() && DROPPED_EMPTY.contains(&name),
         _ => false,
     }

@@ -18,7 +18,12 @@ pub(super) fn create(kind: &str, value: &Value) -> Vec<Cause> {
         "Job" => {
             containers(value, "spec.template.spec", &mut causes);
             let policy = text(value, "/spec/template/spec/restartPolicy");
-            if !matches!(policy, "OnFailure" | "Never") {
+            if policy.is_empty() {
+                causes.push(Cause::required(
+                    "spec.template.spec.restartPolicy",
+                    "valid values: \"OnFailure\", \"Never\"",
+                ));
+            } else if !matches!(policy, "OnFailure" | "Never") {
                 causes.push(Cause::new(
                     "FieldValueNotSupported",
                     "spec.template.spec.restartPolicy",

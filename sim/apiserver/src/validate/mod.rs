@@ -1,6 +1,7 @@
 //! What makes an object invalid, apart from a CRD's schema: names, immutable fields.
 
 mod builtin;
+mod event;
 mod name;
 
 use serde_json::{Value, json};
@@ -16,6 +17,9 @@ pub(crate) fn create(info: &ResourceInfo, value: &Value) -> Vec<Cause> {
     let mut causes = metadata(info, value);
     match &info.schema {
         Some(schema) => causes.extend(schema.validate(value, None)),
+        None if info.kind == "Event" => {
+            causes.extend(event::create(value, info.group == "events.k8s.io"));
+        }
         None => causes.extend(builtin_kind(&info.kind, value)),
     }
     causes
@@ -62,6 +66,9 @@ pub(crate) fn update(
     }
     match &info.schema {
         Some(schema) => causes.extend(schema.validate(value, Some(old))),
+        None if info.kind == "Event" => {
+            causes.extend(event::update(value, old, info.group == "events.k8s.io"));
+        }
         None if subresource.is_empty() => {
             causes.extend(builtin_kind(&info.kind, value));
             causes.extend(builtin::update(&info.kind, value, old));

@@ -146,3 +146,30 @@ fn a_claim_stays_while_a_pod_uses_it() {
     world.pass(1);
     world.get(&format!("{claims}/c")).refused(404, "NotFound", "");
 }
+
+#[test]
+fn an_owner_in_another_namespace_is_no_owner() {
+    let world = World::new();
+    let elsewhere = "/api/v1/namespaces/rynxs/configmaps";
+    let owner = world.post(elsewhere, config_map("a", json!({}))).expect(201).uid();
+    owned(&world, "b", &[("a", &owner)], false);
+    world.pass(1);
+    assert!(names(&world).is_empty());
+}
+
+#[test]
+fn events_go_an_hour_after_their_last_change() {
+    let world = World::new();
+    let events = "/api/v1/namespaces/default/events";
+    for name in ["a", "b"] {
+        let body = json!({"metadata": {"name": name}, "involvedObject": {"kind": "ConfigMap"}});
+        world.post(events, body).expect(201);
+    }
+    world.pass(1_800_000);
+    world.merge(&format!("{events}/b"), json!({"count": 2})).expect(200);
+    world.pass(1_800_000);
+    world.get(&format!("{events}/a")).expect(404);
+    world.get(&format!("{events}/b")).expect(200);
+    world.pass(1_800_000);
+    world.get(&format!("{events}/b")).expect(404);
+}

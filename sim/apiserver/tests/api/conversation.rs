@@ -129,14 +129,32 @@ impl Tokens {
                 known.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
                 for (known, token) in known {
                     let whole = text == known && key == "resourceVersion";
-                    if whole || known.len() == 36 || key == "message" {
+                    if whole || known.len() == 36 {
                         *text = text.replace(known, token);
+                    } else if key == "message" {
+                        *text = replace_words(text, known, token);
                     }
                 }
             }
             _ => {}
         }
     }
+}
+
+/// Replaces a number where it stands alone.
+fn replace_words(text: &str, known: &str, token: &str) -> String {
+    let inside = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '-');
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(known) {
+        let (before, after) = (&rest[..at], &rest[at + known.len()..]);
+        let within =
+            inside(before.chars().last().or(result.chars().last())) || inside(after.chars().next());
+        result.push_str(before);
+        result.push_str(if within { known } else { token });
+        rest = after;
+    }
+    result + rest
 }
 
 fn is_time(text: &str) -> bool {

@@ -93,4 +93,19 @@ macro_rules! conversations {
     )*};
 }
 
-conversations!(config_maps, ownership, leases, deletion, workloads, custom, lists);
+conversations!(
+    config_maps,
+    ownership,
+    leases,
+    deletion,
+    workloads,
+    custom,
+    lists,
+    kinds,
+    jobs,
+    custom_strict,
+    events,
+    random_config_maps,
+    random_deployments,
+    random_custom
+);

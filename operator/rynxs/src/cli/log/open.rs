@@ -30,10 +30,12 @@ pub fn open(
             let options = ObjectStoreOptions { ca_bundle: ca_bundle.map(Path::to_owned) };
             let client = ObjectStore::connect(&options)
                 .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
+            let disk = Disk::new(".")
+                .map_err(|error| Failure::io("start the thread for the disk", &error))?;
             let ports = Ports {
                 clock: Arc::new(BootClock),
                 network: Arc::new(RealNetwork::new(None, Some(client))),
-                storage: Arc::new(Disk::new(".")),
+                storage: Arc::new(disk),
                 entropy: Arc::new(OsEntropy),
             };
             let store = S3LogStore::new(&ports, &settings, REQUEST_TIMEOUT, Arc::new(Silent));

@@ -1,0 +1,477 @@
+//! One leader against the API server's model with the chart's policies and roles: Agents and
+//! Sessions from nothing to ready, changed, suspended, deleted, interfered with and failed over.
+#![allow(missing_docs, reason = "tests are named by their claims")]
+
+mod support;
+
+use std::time::Duration;
+
+use rynxs_core::event::{Drift, Event, FailureReason, Verb};
+use rynxs_operator::leader::LeaderEnd;
+use rynxs_operator::observe::Signal;
+use serde_json::{Value, json};
+use support::story::*;
+use support::world::{Fate, World};
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_becomes_its_objects_and_the_log_says_why() {
+    let mut world = World::new();
+    let leader = world.lead();
+    world.create(AGENTS, &agent("a", &json!({"role": "worker"})));
+    world.until("a running runtime", |w| replicas(w) == Some(1)).await;
+    world.until("a ready agent", |w| condition(w, &format!("{AGENTS}/a"), "Ready") == "True").await;
+    settled(&world).await;
+    assert_eq!(outcomes(&world), 5);
+    let about: Vec<Event> = world
+        .log
+        .events()
+        .into_iter()
+        .filter(|e| !matches!(e, Event::LogStarted { .. } | Event::EpochStarted { .. }))
+        .collect();
+    assert_eq!(about.len(), 8, "{about:#?}");
+    assert_eq!(leader.stop().await, LeaderEnd::Stopped { settled: true });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_writes_only_what_it_changes() {
+    let (world, leader) = with_agent(&json!({})).await;
+    let before = world.writes().len();
+    let claim = world.get(CLAIM).expect("a claim")["metadata"]["resourceVersion"].clone();
+    world.merge(
+        &format!("{AGENTS}/a"),
+        &json!({"spec": {"image": {"repository": "example.org/mine", "tag": "v2"}}}),
+    );
+    settled(&world).await;
+    let runtime = world.get(RUNTIME).expect("a runtime");
+    let image = &runtime["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(image, "example.org/mine:v2");
+    assert_eq!(world.get(CLAIM).expect("a claim")["metadata"]["resourceVersion"], claim);
+    let mut updates = world.log.events().into_iter().filter_map(|event| match event {
+        Event::ActionsDecided { actions, .. } => Some(actions),
+        _ => None,
+    });
+    let last = updates.next_back().expect("a decision");
+    assert!(last.iter().all(|action| action.verb == Verb::Update), "{last:?}");
+    let written: Vec<String> = world.writes()[before..]
+        .iter()
+        .filter(|w| w.subresource.is_empty())
+        .map(|w| w.kind.clone())
+        .collect();
+    assert_eq!(written.len(), last.len(), "one request for each action: {written:?}");
+    assert_orderly(&world);
+    outcomes(&world);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn suspending_takes_the_replica_away_and_resuming_brings_it_back() {
+    let (world, leader) = with_agent(&json!({})).await;
+    let claim = world.get(CLAIM).expect("a claim")["metadata"]["uid"].clone();
+    for (mode, expected) in [("Suspended", 0), ("Running", 1)] {
+        world.merge(&format!("{AGENTS}/a"), &json!({"spec": {"operatingMode": mode}}));
+        settled(&world).await;
+        assert_eq!(replicas(&world), Some(expected), "{mode}");
+    }
+    assert_eq!(world.get(CLAIM).expect("a claim")["metadata"]["uid"], claim);
+    assert_orderly(&world);
+    outcomes(&world);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_made_again_under_the_same_name_gets_objects_of_its_own() {
+    let (world, leader) = with_agent(&json!({})).await;
+    let first = world.get(RUNTIME).expect("a runtime");
+    world.delete(&format!("{AGENTS}/a"));
+    world.create(AGENTS, &agent("a", &json!({"role": "director"})));
+    settled(&world).await;
+    let owner = world.get(&format!("{AGENTS}/a")).expect("an agent")["metadata"]["uid"].clone();
+    for path in [RUNTIME, SPEC, CLAIM] {
+        let object = world.get(path).expect("made again");
+        assert_eq!(object["metadata"]["ownerReferences"][0]["uid"], owner, "{path}");
+    }
+    assert_ne!(world.get(RUNTIME).expect("a runtime")["metadata"]["uid"], first["metadata"]["uid"]);
+    assert_eq!(replicas(&world), Some(1));
+    outcomes(&world);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_an_agent_leaves_nothing_behind_but_a_retained_workspace() {
+    for retain in [false, true] {
+        let (world, leader) = with_agent(&json!({"workspace": {"retain": retain}})).await;
+        world.delete(&format!("{AGENTS}/a"));
+        settled(&world).await;
+        assert!(world.get(RUNTIME).is_none() && world.get(SPEC).is_none());
+        assert_eq!(world.get(CLAIM).is_some(), retain);
+        outcomes(&world);
+        if retain {
+            let kept = world.get(CLAIM).expect("kept")["metadata"]["uid"].clone();
+            world.create(AGENTS, &agent("a", &json!({"workspace": {"retain": true}})));
+            settled(&world).await;
+            assert_eq!(world.get(CLAIM).expect("a claim")["metadata"]["uid"], kept);
+            assert_eq!(replicas(&world), Some(1), "the later agent gets the workspace back");
+        }
+        leader.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_is_recorded_and_repaired_and_what_others_add_beside_it_is_tolerated() {
+    let (world, leader) = with_agent(&json!({})).await;
+    let quiet = world.log.len();
+    world.merge(RUNTIME, &json!({"metadata": {"labels": {"theirs": "1"}}}));
+    settled(&world).await;
+    assert_eq!(world.log.len(), quiet, "a label of others is theirs");
+    world.merge(RUNTIME, &json!({"spec": {"replicas": 7}}));
+    settled(&world).await;
+    assert_eq!(replicas(&world), Some(1));
+    world.delete(SPEC);
+    settled(&world).await;
+    assert!(world.get(SPEC).is_some());
+    let drifts: Vec<bool> = world
+        .log
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::DriftObserved { drift, .. } => Some(matches!(drift, Drift::Changed { .. })),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(drifts, [true, false]);
+    assert_eq!(
+        world.get(RUNTIME).expect("a runtime")["metadata"]["labels"]["theirs"],
+        "1",
+        "the repair leaves it"
+    );
+    outcomes(&world);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_persons_object_of_our_name_is_not_touched_until_it_is_gone() {
+    let mut world = World::new();
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "a-spec", "namespace": "team"}, "data": {"mine": "1"},
+    });
+    world.create("/api/v1/namespaces/team/configmaps", &theirs);
+    let leader = world.lead();
+    world.create(AGENTS, &agent("a", &json!({})));
+    settled(&world).await;
+    assert_eq!(world.get(SPEC).expect("theirs")["data"], json!({"mine": "1"}));
+    let conflicts = |world: &World| {
+        let events = world.log.events();
+        let taken = |event: &&Event| {
+            matches!(event, Event::ActionFailed { reason: FailureReason::NameConflict, .. })
+        };
+        events.iter().filter(taken).count()
+    };
+    assert_eq!(conflicts(&world), 1);
+    world.pass(Duration::from_secs(120)).await;
+    assert_eq!(conflicts(&world), 1, "it is not tried again and again");
+    world.delete(SPEC);
+    world.pass(Duration::from_secs(60)).await;
+    settled(&world).await;
+    assert!(world.get(SPEC).expect("ours")["data"].get("mine").is_none());
+    assert_eq!(replicas(&world), Some(1));
+    outcomes(&world);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_appended_or_written_while_nothing_changes() {
+    let (world, leader) = with_agent(&json!({})).await;
+    let (records, writes) = (world.log.len(), world.writes().len());
+    let requests = world.requests().len();
+    // Longer than the resync interval, and than many watches.
+    world.pass(Duration::from_secs(1_500)).await;
+    assert_eq!((world.log.len(), world.writes().len()), (records, writes));
+    let others: Vec<String> = world.requests()[requests..]
+        .iter()
+        .filter(|line| !line.starts_with("GET /api") || line.contains("/namespaces/"))
+        .cloned()
+        .collect();
+    assert!(others.is_empty(), "only watches: {others:?}");
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_on_an_unchanged_cluster_appends_its_epoch_and_writes_nothing() {
+    let (mut world, leader) = with_agent(&json!({})).await;
+    assert_eq!(leader.stop().await, LeaderEnd::Stopped { settled: true });
+    let (records, writes) = (world.log.len(), world.writes().len());
+    let leader = world.lead();
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.log.len(), records + 1);
+    assert_eq!(world.writes().len(), writes, "{:#?}", &world.writes()[writes..]);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_nobody_led_is_seen() {
+    let (mut world, leader) = with_agent(&json!({})).await;
+    world.create(AGENTS, &agent("b", &json!({})));
+    settled(&world).await;
+    leader.stop().await;
+    world.delete(&format!("{AGENTS}/a"));
+    world.merge(&format!("{AGENTS}/b"), &json!({"spec": {"operatingMode": "Suspended"}}));
+    world.delete("/api/v1/namespaces/team/configmaps/b-spec");
+    let leader = world.lead();
+    settled(&world).await;
+    assert!(world.get(RUNTIME).is_none());
+    let b = world.get("/apis/apps/v1/namespaces/team/deployments/b-runtime").expect("b runs");
+    assert_eq!(b["spec"]["replicas"], 0);
+    assert!(world.get("/api/v1/namespaces/team/configmaps/b-spec").is_some());
+    outcomes(&world);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn transient_failures_append_nothing_and_end_in_the_same_objects() {
+    for fate in [
+        Fate::Refused(429),
+        Fate::Refused(500),
+        Fate::Refused(503),
+        Fate::Refused(409),
+        Fate::AnswerLost,
+        Fate::FailsAfter,
+        Fate::Lost,
+    ] {
+        let mut world = World::new();
+        let mut seen = std::collections::BTreeMap::<String, u32>::new();
+        world.fate(move |request| {
+            // The first two attempts at every object go wrong.
+            let count = seen.entry(request.uri().path().to_owned()).or_default();
+            *count += 1;
+            if request.method() == "PATCH" && *count <= 2 { fate } else { Fate::Arrives }
+        });
+        let leader = world.lead();
+        world.create(AGENTS, &agent("a", &json!({})));
+        world.until("a running runtime", |w| replicas(w) == Some(1)).await;
+        settled(&world).await;
+        assert_eq!(decided(&world), 1, "{fate:?}");
+        assert_eq!(outcomes(&world), 5, "{fate:?}");
+        leader.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_crash_at_any_write_the_successor_drives_only_what_has_no_outcome() {
+    for crash_at in 1..=5 {
+        let mut world = World::new();
+        let mut writes = 0;
+        world.fate(move |request| {
+            writes += i32::from(request.method() == "PATCH");
+            // From here on nothing comes back: the write lands, the leader never knows.
+            match writes.cmp(&crash_at) {
+                std::cmp::Ordering::Less => Fate::Arrives,
+                std::cmp::Ordering::Equal if request.method() == "PATCH" => Fate::AnswerLost,
+                _ => Fate::Lost,
+            }
+        });
+        let leader = world.lead();
+        world.create(AGENTS, &agent("a", &json!({})));
+        world.pass(Duration::from_secs(10)).await;
+        leader.kill().await;
+        let done = outcomes_so_far(&world);
+        let before = world.writes().len();
+        world.fate(|_| Fate::Arrives);
+        let leader = world.lead();
+        world.until("a running runtime", |w| replicas(w) == Some(1)).await;
+        settled(&world).await;
+        assert_eq!(decided(&world), 1, "no second decision");
+        assert_eq!(outcomes(&world), 5);
+        let objects = world.writes()[before..]
+            .iter()
+            .filter(|write| write.changed && write.verb == "apply" && write.subresource.is_empty())
+            .count();
+        assert!(objects <= 5 - done, "{objects} writes for {} open actions", 5 - done);
+        leader.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stamped_object_that_nothing_wants_is_deleted() {
+    let (world, leader) = with_agent(&json!({})).await;
+    let owner = world.get(&format!("{AGENTS}/a")).expect("an agent")["metadata"]["uid"].clone();
+    // As a late create of a dead leader would leave it: stamped, owned, unknown to the log.
+    let mut late = world.get(SPEC).expect("a config map");
+    late["metadata"] = json!({
+        "name": "a-late-spec", "namespace": "team",
+        "labels": late["metadata"]["labels"],
+        "annotations": late["metadata"]["annotations"],
+        "ownerReferences": [{"apiVersion": "universe.ai/v1alpha1", "kind": "Agent", "name": "a", "uid": owner}],
+        "resourceVersion": "1",
+    });
+    late["apiVersion"] = json!("v1");
+    late["kind"] = json!("ConfigMap");
+    let late_path = "/api/v1/namespaces/team/configmaps/a-late-spec";
+    let created = world.as_operator(
+        "PATCH",
+        &format!("{late_path}?fieldManager=rynxs&force=true"),
+        "application/apply-patch+yaml",
+        &late,
+    );
+    assert_eq!(created.0, 201, "{created:?}");
+    settled(&world).await;
+    assert!(world.get(late_path).is_none());
+    assert!(world.get(SPEC).is_some());
+    outcomes(&world);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_guard_closes_writes_nothing_more() {
+    let mut world = World::new();
+    let leader = world.lead();
+    world.pass(Duration::from_secs(5)).await;
+    leader.guard.close();
+    let before = world.writes().len();
+    world.create(AGENTS, &agent("a", &json!({})));
+    assert_eq!(leader.end().await, LeaderEnd::LeadershipLost);
+    assert_eq!(world.writes().len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_agents_need_no_more_requests_each_than_one() {
+    const AGENTS_COUNT: usize = 200;
+    let mut world = World::new();
+    let leader = world.lead();
+    world.pass(Duration::from_secs(1)).await;
+    let before = world.requests().len();
+    for n in 0..AGENTS_COUNT {
+        world.create(AGENTS, &agent(&format!("agent-{n:03}"), &json!({})));
+    }
+    settled(&world).await;
+    assert_eq!(outcomes(&world), 5 * AGENTS_COUNT);
+    let requests = world.requests()[before..].to_vec();
+    // Lists and watches name no namespace here; everything else is about one object.
+    let about = requests.iter().filter(|line| line.contains("/namespaces/")).count();
+    assert!(about <= 10 * AGENTS_COUNT, "{about} requests");
+    let events = world.log.events().len() - 2;
+    assert!(events <= 8 * AGENTS_COUNT, "{events} events");
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zombie_that_still_believes_itself_leader_is_fenced_and_harms_nothing() {
+    let (mut world, zombie) = with_agent(&json!({})).await;
+    // It keeps its open guard; the log alone knows better.
+    let successor = world.lead();
+    world.pass(Duration::from_secs(5)).await;
+    let before = world.writes().len();
+    world.merge(&format!("{AGENTS}/a"), &json!({"spec": {"operatingMode": "Suspended"}}));
+    assert_eq!(zombie.end().await, LeaderEnd::Fenced);
+    settled(&world).await;
+    assert_eq!(replicas(&world), Some(0));
+    let epochs: Vec<u64> = world
+        .log
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::EpochStarted { epoch, .. } => Some(epoch.0),
+            _ => None,
+        })
+        .collect();
+    let floor = epochs.last().copied().expect("an epoch");
+    for write in &world.writes()[before..] {
+        if let Some(stamp) = &write.stamp_sent {
+            assert!(stamp.parse::<u64>().expect("a number") > floor, "{write:?}");
+        }
+    }
+    outcomes(&world);
+    successor.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_write_of_an_old_term_is_refused_by_the_policy() {
+    let (mut world, leader) = with_agent(&json!({})).await;
+    let held = world.get(SPEC).expect("a config map");
+    leader.stop().await;
+    world.merge(&format!("{AGENTS}/a"), &json!({"spec": {"team": "red"}}));
+    let leader = world.lead();
+    settled(&world).await;
+    let now = world.get(SPEC).expect("a config map");
+    assert_ne!(now["metadata"]["annotations"], held["metadata"]["annotations"]);
+    let send = |version: &Value| {
+        let body = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {
+                "name": "a-spec", "namespace": "team", "uid": held["metadata"]["uid"],
+                "resourceVersion": version,
+                "labels": held["metadata"]["labels"],
+                "annotations": held["metadata"]["annotations"],
+                "ownerReferences": held["metadata"]["ownerReferences"],
+            },
+            "data": held["data"],
+        });
+        let path = format!("{SPEC}?fieldManager=rynxs&force=true");
+        world.as_operator("PATCH", &path, "application/apply-patch+yaml", &body)
+    };
+    let (code, _) = send(&held["metadata"]["resourceVersion"]);
+    assert_eq!(code, 409, "as it was sent");
+    let (code, answer) = send(&now["metadata"]["resourceVersion"]);
+    assert_eq!(code, 403, "with the living version: {answer}");
+    assert!(answer["message"].as_str().is_some_and(|m| m.contains("stale stamp")), "{answer}");
+    assert_eq!(world.get(SPEC).expect("a config map")["data"], now["data"]);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_graceful_stop_in_the_middle_records_what_was_under_way() {
+    for after_ms in [3, 5, 8, 11, 14] {
+        let mut world = World::new();
+        let leader = world.lead();
+        world.pass(Duration::from_secs(2)).await;
+        world.create(AGENTS, &agent("a", &json!({})));
+        world.pass(Duration::from_millis(after_ms)).await;
+        assert_eq!(leader.stop().await, LeaderEnd::Stopped { settled: true });
+        let applied =
+            world.writes().iter().filter(|w| w.verb == "apply" && w.subresource.is_empty()).count();
+        assert_eq!(outcomes_so_far(&world), applied, "every write has its outcome");
+        let writes = world.writes().len();
+        world.pass(Duration::from_secs(30)).await;
+        assert_eq!(world.writes().len(), writes, "nothing is written after the end");
+        let leader = world.lead();
+        settled(&world).await;
+        assert_eq!((outcomes(&world), decided(&world)), (5, 1));
+        leader.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_lost_its_end_is_noticed_before_anything_is_written() {
+    let (mut world, leader) = with_agent(&json!({})).await;
+    leader.stop().await;
+    world.log.cut(2);
+    let writes = world.writes().len();
+    let leader = world.lead();
+    assert!(matches!(leader.end().await, LeaderEnd::Config(why) if why.contains("stamp")));
+    assert_eq!(world.writes().len(), writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_lost_across_a_write_is_counted_and_its_outcome_left_to_the_successor() {
+    let mut world = World::new();
+    let leader = world.lead();
+    world.pass(Duration::from_secs(2)).await;
+    let guard = leader.guard.clone();
+    world.fate(move |request| {
+        if request.uri().path().ends_with("a-workspace") {
+            guard.close();
+        }
+        Fate::Arrives
+    });
+    world.create(AGENTS, &agent("a", &json!({})));
+    assert_eq!(leader.end().await, LeaderEnd::LeadershipLost);
+    assert!(world.get(CLAIM).is_some(), "the write landed");
+    assert_eq!(outcomes_so_far(&world), 2, "its outcome is not told");
+    let lost = |signal: &Signal| matches!(signal, Signal::TermLostAcrossWrite);
+    assert_eq!(world.signals.count(lost), 1);
+    world.fate(|_| Fate::Arrives);
+    let leader = world.lead();
+    settled(&world).await;
+    assert_eq!((outcomes(&world), decided(&world)), (5, 1));
+    leader.stop().await;
+}
