@@ -100,7 +100,12 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("Agent", "t1", r#"{"workspace":{"storageClassName":"f"}}"#, "storageClassName is immutable"),
     ("Agent", "t2", r#"{"workspace":{"storageClassName":"fast"}}"#, ""),
     ("Agent", "t2", r#"{"workspace":{"storageClassName":"f"}}"#, "storageClassName is immutable"),
-    ("Agent", "t2", "{}", "spec.workspace: Invalid value: \"object\": storageClassName is immutable"),
+    (
+        "Agent",
+        "t2",
+        "{}",
+        "spec.workspace: Invalid value: \"object\": storageClassName is immutable",
+    ),
     (
         "Agent",
         "t1",
