@@ -32,12 +32,19 @@ const MAX_ROUNDS: usize = 32;
 pub(crate) struct Collector {
     items: BTreeSet<Place>,
     namespaces: BTreeSet<String>,
+    /// What was refused, for the next tick.
+    later: BTreeSet<Place>,
 }
 
 impl Collector {
-    /// Whether there is work.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.items.is_empty() && self.namespaces.is_empty()
+    /// Whether something is to be tried again.
+    pub(crate) fn waits(&self) -> bool {
+        !self.later.is_empty()
+    }
+
+    /// Whether there is something to do now.
+    pub(crate) fn has_work(&self) -> bool {
+        !(self.items.is_empty() && self.namespaces.is_empty())
     }
 }
 
@@ -84,8 +91,10 @@ fn wake_namespace(cluster: &mut Cluster, name: &str) {
 
 /// Works until nothing is left that can be done now.
 pub(crate) fn run(cluster: &mut Cluster) {
+    let again = std::mem::take(&mut cluster.collector.later);
+    cluster.collector.items.extend(again);
     for _ in 0..MAX_ROUNDS {
-        if cluster.collector.is_idle() {
+        if !cluster.collector.has_work() {
             return;
         }
         let items = std::mem::take(&mut cluster.collector.items);
@@ -251,8 +260,15 @@ fn patch_metadata(cluster: &mut Cluster, place: &Place, object: &Object, mut met
     let Some(path) = path_of(cluster, place) else { return };
     metadata["uid"] = json!(object.uid());
     let body = json!({"metadata": metadata});
-    // A refusal leaves the object for a later round, as it does in a real cluster.
-    let _ = cluster.call(&User::new(COLLECTOR), Method::PATCH, &path, Some(&body));
+    let (code, _) = cluster.call(&User::new(COLLECTOR), Method::PATCH, &path, Some(&body));
+    settle(cluster, place, code);
+}
+
+/// What was refused is tried again at the next tick, as it is again and again in a real cluster.
+fn settle(cluster: &mut Cluster, place: &Place, code: u16) {
+    if !matches!(code, 200 | 202 | 404) {
+        cluster.collector.later.insert(place.clone());
+    }
 }
 
 fn delete(cluster: &mut Cluster, user: &str, place: &Place, object: &Object, policy: &str) {
@@ -263,7 +279,8 @@ fn delete(cluster: &mut Cluster, user: &str, place: &Place, object: &Object, pol
         "propagationPolicy": policy,
         "preconditions": {"uid": object.uid()},
     });
-    let _ = cluster.call(&User::new(user), Method::DELETE, &path, Some(&body));
+    let (code, _) = cluster.call(&User::new(user), Method::DELETE, &path, Some(&body));
+    settle(cluster, place, code);
 }
 
 fn empty_namespace(cluster: &mut Cluster, name: &str) {

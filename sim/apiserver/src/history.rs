@@ -1,4 +1,7 @@
 //! Ground truth: every attempt to write, accepted or refused, as the server saw it.
+//!
+//! The built-in controllers and collectors are users like others. Only Events that expire and
+//! objects that go with their definition are no attempts of anybody.
 
 use std::collections::VecDeque;
 
@@ -13,7 +16,7 @@ pub struct Write {
     pub rv: u64,
     /// Who asked.
     pub user: String,
-    /// `create`, `update`, `patch`, `apply`, `delete` or `collect` (garbage collection).
+    /// `create`, `update`, `patch`, `apply` or `delete`; a deleted collection counts by object.
     pub verb: String,
     /// `status`, or empty.
     pub subresource: String,

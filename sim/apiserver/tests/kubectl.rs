@@ -195,3 +195,21 @@ fn workloads_run_and_go_with_what_they_own() {
         std::thread::sleep(Duration::from_millis(100));
     }
 }
+
+#[test]
+fn typed_commands_are_understood() {
+    let Some(shell) = Shell::new("typed_commands_are_understood") else { return };
+    shell.ok(&["create", "namespace", "foo"], "");
+    shell.ok(&["create", "configmap", "c", "-n", "foo", "--from-literal=key=value"], "");
+    let value = shell.ok(&["get", "cm", "c", "-n", "foo", "-o", "jsonpath={.data.key}"], "");
+    assert_eq!(value, "value");
+    shell.ok(&["create", "secret", "generic", "s", "-n", "foo", "--from-literal=key=value"], "");
+    shell.ok(&["create", "deployment", "d", "-n", "foo", "--image=x:1", "--replicas=2"], "");
+    shell.ok(&["wait", "-n", "foo", "--for=condition=Available", "deploy/d", "--timeout=20s"], "");
+    shell.ok(&["create", "job", "j", "-n", "foo", "--image=x:1"], "");
+    assert_eq!(shell.ok(&["auth", "can-i", "delete", "deployments"], "").trim(), "yes");
+    let (_, answer) = shell.run(&["auth", "can-i", "get", "secrets", "--as=bob"], "");
+    assert_eq!(answer.trim(), "no");
+    assert!(shell.ok(&["auth", "whoami"], "").contains("kubernetes-admin"));
+    shell.ok(&["delete", "namespace", "foo", "--timeout=20s"], "");
+}

@@ -5,7 +5,7 @@
 //! and leave them, or the model proves nothing.
 //!
 //! Policies are compiled when they are loaded; a policy that does not compile refuses whatever it
-//! matches (unless its `failurePolicy` is `Ignore`), as does an expression that cannot be evaluated.
+//! matches (unless its `failurePolicy` is `Ignore`), as does an expression that fails.
 //! Not modelled: params, audit annotations, the delay with which a real server sees a new policy.
 
 mod matching;

@@ -15,6 +15,7 @@ pub(crate) use fieldset::FieldSet;
 pub(crate) use managed::{Manager, Owned, Owners};
 pub(crate) use strategic::patch as strategic_patch;
 
+use crate::object::meta;
 use crate::shape::Shape;
 use crate::status_error::{ApiError, Cause};
 
@@ -105,6 +106,16 @@ pub(crate) fn apply(
     let mut wanted = configured.clone();
     strip(&mut wanted, writer.reset);
     let mut owners = Owners::of(live);
+    if owners.entries.is_empty() && meta(live, "uid").is_some() {
+        owners.entries.insert(
+            Manager::updater("before-first-apply", writer.api_version, &writer.manager.subresource),
+            Owned {
+                set: before_first_apply(live, shape, writer.reset),
+                api_version: writer.api_version.to_owned(),
+                time: writer.time.to_owned(),
+            },
+        );
+    }
     let last = owners.entries.remove(&writer.manager);
     let merged = typed::merge(live, config, shape);
     let pruned = match &last {
@@ -136,6 +147,13 @@ pub(crate) fn apply(
     let mut object = pruned;
     owners.write(&mut object);
     Ok(object)
+}
+
+/// What an object whose fields nobody owned until now has.
+fn before_first_apply(live: &Value, shape: &Shape, reset: Reset) -> FieldSet {
+    let mut set = typed::difference(None, Some(live), shape).added;
+    strip(&mut set, reset);
+    set
 }
 
 /// Takes out what the applier owned alone and no longer sets.
@@ -194,6 +212,10 @@ pub(crate) fn track_update(
     writer: Writer<'_>,
 ) {
     let mut owners = live.map(Owners::of).unwrap_or_default();
+    if live.is_some() && owners.entries.is_empty() {
+        // Ownership is tracked from creation on, or from the first apply on, or not at all.
+        return;
+    }
     let changes = typed::difference(live.or(empty), Some(object), shape);
     let mut touched = changes.modified.union(changes.added);
     strip(&mut touched, writer.reset);

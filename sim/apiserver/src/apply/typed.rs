@@ -194,14 +194,13 @@ fn merge_lists(live: &[Value], config: &[Value], shape: &Shape) -> Vec<Value> {
                 l += 1;
                 continue;
             }
-            let wanted = config_elements.get(c);
-            let wanted_is_live =
-                wanted.is_some_and(|w| w.as_ref().is_some_and(|w| in_live.contains_key(w)));
-            if wanted.is_none() || (wanted != Some(element) && wanted_is_live) {
+            // A shared item waits for its turn in the configuration's order, or had it.
+            let is_live = |e: &&Option<String>| e.as_ref().is_some_and(|e| in_live.contains_key(e));
+            if config_elements[c..].iter().find(is_live) != Some(element) {
                 l += 1;
                 continue;
             }
-            if wanted == Some(element) {
+            if config_elements.get(c) == Some(element) {
                 l += 1;
             }
         }

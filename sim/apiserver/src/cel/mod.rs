@@ -3,7 +3,7 @@
 //! Why not the crate as it comes: objects are read without escaping their keys (an escaped
 //! `rynxs.universe.ai/stamp` would let every stale stamp pass), only the fields that an expression
 //! can reach are handed over, patterns are compiled once, and Kubernetes' own functions exist.
-//! An expression that calls a function unknown here does not compile: it never evaluates to a guess.
+//! An expression that calls a function unknown here does not compile: it is never guessed at.
 //!
 //! Limits: no `duration`, `timestamp`, `url` and `semver`; no cost budget; a comprehension over a
 //! map visits the keys in no particular order, as in the reference implementation.

@@ -81,7 +81,10 @@ fn schema(info: &ResourceInfo) -> Value {
 
 fn object_meta() -> Value {
     let text = |help: &str| json!({"type": "string", "description": help});
-    let map = |help: &str| json!({"type": "object", "description": help, "additionalProperties": {"type": "string"}});
+    let map = |help: &str| {
+        let value = json!({"type": "string"});
+        json!({"type": "object", "description": help, "additionalProperties": value})
+    };
     json!({
         "type": "object",
         "description": "What every object has: its name, its labels, its owners.",

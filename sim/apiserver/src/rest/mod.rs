@@ -20,11 +20,14 @@ use serde_json::Value;
 use crate::discovery;
 use crate::history::Write;
 use crate::object::annotation;
+use crate::protobuf;
 use crate::request::{Form, Path, Query, Target, content_type, negotiate, resolve};
 use crate::selector::Selector;
 use crate::server::{Body, Cluster, User};
 use crate::status_error::ApiError;
 use crate::watch::{self, Source};
+
+pub(crate) use write::reload_policies;
 
 /// The annotation whose value the history of writes shows.
 const STAMP: &str = "rynxs.universe.ai/stamp";
@@ -142,6 +145,7 @@ fn route(
     };
     let too_large = body.len() > cluster.options.max_body_bytes;
     let limit = cluster.options.max_body_bytes;
+    let (media, body) = readable(content_type(&parts.headers), body);
     let mut call = Call {
         cluster,
         user,
@@ -149,7 +153,7 @@ fn route(
         query,
         form: Form::Object,
         user_agent: header(http::header::USER_AGENT),
-        media: content_type(&parts.headers),
+        media,
         body,
         view: source.map_or(0, |s| s.view),
         verb,
@@ -168,6 +172,17 @@ fn route(
         call.note(before, &result);
     }
     result
+}
+
+/// Protobuf as JSON, where it is understood; where not, the media type is refused later.
+fn readable(media: String, body: Bytes) -> (String, Bytes) {
+    if media == protobuf::MEDIA
+        && let Some(value) = protobuf::to_json(&body)
+    {
+        let json = serde_json::to_vec(&value).expect("a JSON value always serialises");
+        return ("application/json".to_owned(), Bytes::from(json));
+    }
+    (media, body)
 }
 
 fn perform(

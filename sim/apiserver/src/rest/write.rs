@@ -408,6 +408,10 @@ pub(super) fn after_commit(
     removed: bool,
 ) {
     match (place.0.group.as_str(), place.0.plural.as_str()) {
+        ("admissionregistration.k8s.io", _) if cluster.options.policy_lag_ms > 0 => {
+            let due_ms = cluster.now_ms.saturating_add(cluster.options.policy_lag_ms);
+            cluster.policies_due_ms.get_or_insert(due_ms);
+        }
         ("admissionregistration.k8s.io", _) => reload_policies(cluster),
         ("rbac.authorization.k8s.io", _) => reload_roles(cluster),
         ("apiextensions.k8s.io", _) => {
@@ -433,7 +437,8 @@ fn values(cluster: &crate::server::Cluster, group: &str, plural: &str) -> Vec<Va
     cluster.objects(group, plural).iter().map(|o| o.value.clone()).collect()
 }
 
-fn reload_policies(cluster: &mut crate::server::Cluster) {
+/// Puts the stored policies into force.
+pub(crate) fn reload_policies(cluster: &mut crate::server::Cluster) {
     let group = "admissionregistration.k8s.io";
     let policies = values(cluster, group, "validatingadmissionpolicies");
     let bindings = values(cluster, group, "validatingadmissionpolicybindings");

@@ -261,7 +261,10 @@ fn known_fields(node: &Node, need: &Need) -> Result<(), String> {
 fn as_go_prints(rule: &Value) -> String {
     let text = |name: &str| Value::String(rule[name].as_str().unwrap_or_default().to_owned());
     format!(
-        r#"{{"Rule":{},"Message":{},"MessageExpression":{},"Reason":{},"FieldPath":{},"OptionalOldSelf":{}}}"#,
+        concat!(
+            r#"{{"Rule":{},"Message":{},"MessageExpression":{},"#,
+            r#""Reason":{},"FieldPath":{},"OptionalOldSelf":{}}}"#
+        ),
         text("rule"),
         text("message"),
         text("messageExpression"),

@@ -21,7 +21,8 @@ fn things() -> Schema {
 }
 
 fn thing(spec: &Value) -> Value {
-    json!({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "t"}, "spec": spec})
+    let metadata = json!({"name": "t"});
+    json!({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": metadata, "spec": spec})
 }
 
 #[test]

@@ -24,6 +24,9 @@ use crate::watch::Clockwork;
 /// The longest time between two ticks.
 const LONGEST_PAUSE_MS: u64 = 60_000;
 
+/// When the garbage collector tries again what was refused.
+const RETRY_MS: u64 = 1_000;
+
 /// A cluster's state.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -41,6 +44,8 @@ pub(crate) struct Cluster {
     pub(crate) watches: Clockwork,
     pub(crate) views: Views,
     pub(crate) expiry: Expiry,
+    /// When changed policies come into force.
+    pub(crate) policies_due_ms: Option<u64>,
     /// The newest resourceVersion when the controllers last ran, and when they want to run again.
     ticked: (u64, u64),
     wakers: Vec<Waker>,
@@ -60,6 +65,7 @@ impl Cluster {
             watches: Clockwork::default(),
             views: Views::default(),
             expiry: Expiry::default(),
+            policies_due_ms: None,
             ticked: (0, options.start_ms),
             wakers: Vec::new(),
             options,
@@ -76,6 +82,10 @@ impl Cluster {
     /// Time never goes back for the server, whatever callers say.
     pub(super) fn advance(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
+        if self.policies_due_ms.is_some_and(|due_ms| due_ms <= self.now_ms) {
+            self.policies_due_ms = None;
+            rest::reload_policies(self);
+        }
     }
 
     pub(super) fn tick(&mut self, now_ms: u64) -> u64 {
@@ -92,16 +102,19 @@ impl Cluster {
         if self.watches.is_due(self.now_ms) {
             self.wakers.extend(self.store.all_wakers());
         }
+        if self.collector.waits() {
+            next = next.min(self.now_ms + RETRY_MS);
+        }
         self.ticked = (self.store.rv(), next);
         self.due().max(self.now_ms + 1)
     }
 
     /// When there is something to do: now if anything was written since the last tick.
     pub(super) fn due(&self) -> u64 {
-        if !self.collector.is_idle() || self.store.rv() != self.ticked.0 {
+        if self.collector.has_work() || self.store.rv() != self.ticked.0 {
             return self.now_ms;
         }
-        let others = [self.watches.next_due(), self.expiry.next_due()];
+        let others = [self.watches.next_due(), self.expiry.next_due(), self.policies_due_ms];
         others.into_iter().flatten().fold(self.ticked.1, u64::min)
     }
 

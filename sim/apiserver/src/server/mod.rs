@@ -60,6 +60,8 @@ pub struct Options {
     pub rbac: bool,
     /// Whether ValidatingAdmissionPolicies are evaluated.
     pub policies: bool,
+    /// How long a change of policies takes to be in force, milliseconds; on a real server 3 s.
+    pub policy_lag_ms: u64,
     /// Whether Deployments, Jobs and claims are driven to their desired state.
     pub controllers: bool,
     /// Wall clock at start, milliseconds since 1970.
@@ -86,6 +88,7 @@ impl Default for Options {
             seed: 0,
             rbac: true,
             policies: true,
+            policy_lag_ms: 0,
             controllers: true,
             // 2026-01-01T00:00:00Z
             start_ms: 1_767_225_600_000,

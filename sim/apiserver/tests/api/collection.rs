@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use rynxs_apiserver::Options;
+
 use crate::world::{CONFIG_MAPS, World, config_map};
 
 fn path(name: &str) -> String {
@@ -172,4 +174,49 @@ fn events_go_an_hour_after_their_last_change() {
     world.get(&format!("{events}/b")).expect(200);
     world.pass(1_800_000);
     world.get(&format!("{events}/b")).expect(404);
+}
+
+/// A policy that lets nobody delete ConfigMaps.
+const NO_DELETES: &str = "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-deletes}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [''], apiVersions: [v1], operations: [DELETE], resources: [configmaps]}
+  validations: [{expression: 'false', message: never, reason: Forbidden}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-deletes}
+spec: {policyName: no-deletes, validationActions: [Deny]}
+";
+
+#[test]
+fn what_a_policy_keeps_from_collection_is_collected_once_it_is_gone() {
+    let world = World::new();
+    let a = owned(&world, "a", &[], false);
+    owned(&world, "b", &[("a", &a)], false);
+    world.delete(&path("a"), None).expect(200);
+    world.server.load(NO_DELETES).expect("valid documents");
+    world.pass(1_000);
+    assert_eq!(names(&world), ["b"]);
+    let policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+    world.delete(&format!("{policies}/no-deletes"), None).expect(200);
+    world.pass(1_000);
+    assert!(names(&world).is_empty());
+}
+
+#[test]
+fn a_policy_comes_into_force_after_its_lag() {
+    let world =
+        World::with(Options { controllers: false, policy_lag_ms: 3_000, ..Options::default() });
+    owned(&world, "a", &[], false);
+    owned(&world, "b", &[], false);
+    world.server.load(NO_DELETES).expect("valid documents");
+    world.wait(2_999);
+    world.delete(&path("a"), None).expect(200);
+    world.wait(1);
+    world.delete(&path("b"), None).refused(403, "Forbidden", "denied request: never");
 }

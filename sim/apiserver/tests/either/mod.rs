@@ -99,8 +99,8 @@ impl Server for Real {
             if sent.user == "alice" { "Impersonate-Group: system:masters\r\n" } else { "" };
         write!(
             stream,
-            "{} {} HTTP/1.0\r\nHost: localhost\r\nImpersonate-User: {}\r\n{groups}Content-Type: {}\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+            "{} {} HTTP/1.0\r\nHost: localhost\r\nImpersonate-User: {}\r\n{groups}\
+             Content-Type: {}\r\nContent-Length: {}\r\n\r\n{body}",
             sent.method,
             sent.path,
             sent.user,
