@@ -102,7 +102,8 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     (
         "Session",
         "s1",
-        r#"{"agentRef":"a","maxDuration":"1h30m","input":"x","shutdownTime":"2030-01-01T00:00:00Z"}"#,
+        r#"{"agentRef":"a","maxDuration":"1h30m","input":"x",
+            "shutdownTime":"2030-01-01T00:00:00Z"}"#,
         "shutdownTime is immutable",
     ),
     (
