@@ -531,3 +531,34 @@ async fn an_object_of_another_installation_is_left_alone_and_named() {
     outcomes(&world);
     leader.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_write_arrives_before_the_log_holds_what_it_rests_on() {
+    let mut world = World::new();
+    world.log.delay(150);
+    let log = world.log.clone();
+    let checked = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = checked.clone();
+    world.fate(move |request| {
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let stamp = body["metadata"]["annotations"]["rynxs.universe.ai/stamp"].as_str();
+        if let Some(stamp) = stamp {
+            let seq = stamp.parse::<u64>().expect("a number");
+            assert!(log.holds(seq), "decision {seq} is not in the log yet");
+            if body["spec"]["replicas"] == 1 {
+                let uid = body["metadata"]["uid"].as_str().expect("an incarnation").to_owned();
+                let known = log.events().into_iter().any(|event| {
+                    matches!(event, Event::ActionApplied { uid: written, .. } if written.0 == uid)
+                });
+                assert!(known, "what runs is not in the log yet");
+            }
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        Fate::Arrives
+    });
+    let leader = world.lead();
+    world.create(AGENTS, &agent("a", &json!({})));
+    world.until("a running runtime", |w| replicas(w) == Some(1)).await;
+    assert_eq!(checked.load(std::sync::atomic::Ordering::Relaxed), 5);
+    leader.stop().await;
+}
