@@ -107,5 +107,7 @@ conversations!(
     events,
     random_config_maps,
     random_deployments,
-    random_custom
+    random_custom,
+    empties,
+    strategic
 );
