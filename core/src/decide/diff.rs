@@ -57,7 +57,7 @@ fn session_actions(
     cause: Cause,
 ) -> Vec<Action> {
     if let Some(reason) = session.delete {
-        if session.failures.contains_key(subject) {
+        if session.deleted || session.failures.contains_key(subject) {
             return Vec::new();
         }
         return vec![Action {
@@ -71,7 +71,9 @@ fn session_actions(
     if let Some(finish) = session.finished {
         return end_run(state, subject, session, finish.ending);
     }
-    // A run that has begun keeps its Job as it is, whatever becomes of its Agent.
+    if session.admitted.is_none() && !session.is_waiting() {
+        return Vec::new();
+    }
     Wanted::of(state, subject, None)
         .map_or_else(Vec::new, |wanted| compare(state, subject, &wanted, cause))
 }

@@ -261,13 +261,16 @@ impl FollowUps<'_> {
     }
 }
 
-/// Whether these actions are what is pending already; the reason is for people and may differ.
+/// Whether these actions are what is pending already. The reason is for people and may differ; an
+/// activation that stood behind its creation names no incarnation, and means the one created.
 fn same(pending: &[PendingAction], uid: &Uid, actions: &[Action]) -> bool {
     pending.len() == actions.len()
         && pending.iter().zip(actions).all(|(pending, action)| {
             let old = &pending.action;
+            let after_create = old.verb == Verb::Activate && old.uid.is_none();
             pending.subject_uid == *uid
-                && (old.verb, &old.object, old.content, &old.uid)
-                    == (action.verb, &action.object, action.content, &action.uid)
+                && (old.verb, &old.object, old.content)
+                    == (action.verb, &action.object, action.content)
+                && (after_create || old.uid == action.uid)
         })
 }

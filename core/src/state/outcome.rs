@@ -136,7 +136,9 @@ impl State {
         let action = &done.action;
         let object = &action.object;
         match action.verb {
-            Verb::DeleteExpired => {}
+            Verb::DeleteExpired => {
+                self.change_session(&object.key, |session| session.deleted = true);
+            }
             Verb::Delete => {
                 self.objects.remove(object);
             }

@@ -325,6 +325,10 @@ impl State {
             ChildState::JobFailed { at_ms } => (Ending::Failed, at_ms),
             ChildState::JobLost { at_ms } => {
                 self.objects.remove(object);
+                if self.sessions.get(&owner).is_none_or(|session| !session.may_have_run) {
+                    // It was never activated: it can be created again.
+                    return;
+                }
                 (Ending::JobLost, at_ms)
             }
         };
@@ -420,6 +424,7 @@ impl SessionState {
             may_have_run: false,
             finished: None,
             delete: None,
+            deleted: false,
             failures: std::collections::BTreeMap::new(),
             first_seen: at,
             observed_at: at,

@@ -112,6 +112,8 @@ pub struct SessionState {
     pub finished: Option<Finish>,
     /// Why the Session itself is to be deleted.
     pub delete: Option<Reason>,
+    /// Its deletion was acknowledged, and is only not seen yet.
+    pub deleted: bool,
     /// Objects that could not be written.
     pub failures: BTreeMap<ObjectRef, Failure>,
     /// Where this incarnation was first observed: its place in the queue.

@@ -3,6 +3,7 @@
 mod agents;
 mod book;
 mod crds;
+mod documents;
 mod examples;
 mod golden;
 mod properties;

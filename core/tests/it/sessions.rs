@@ -303,3 +303,70 @@ fn an_invalid_session_is_not_started_and_says_why() {
     let problems = rynxs_core::resource::validate::session(&key("s"), &spec);
     assert_eq!(problems[0].field, "spec.maxDuration");
 }
+
+#[test]
+fn a_session_that_is_created_suspended_takes_no_place_until_it_may_run() {
+    let limits = SessionLimits { max_concurrent: Some(1), ..Default::default() };
+    let mut book = Book::new();
+    book.see_agent("a", "u1", 1, AgentSpec { sessions: Some(limits), ..worker() });
+    let suspended = SessionSpec { operating_mode: SessionMode::Suspended, ..run_of("a") };
+    book.see_session("s", 1, suspended);
+    book.settle();
+    assert_eq!(book.state.running_count(&key("a")), 0);
+    book.see_session("t", 1, run_of("a"));
+    book.settle();
+    book.see_session("s", 2, run_of("a"));
+    assert!(book.session_pending("s").is_empty(), "the only place is taken");
+    let done = job_is(&book, "t", ChildState::JobSucceeded { at_ms: NOW_MS });
+    book.see(done);
+    assert_eq!(book.session_pending("s").len(), 4);
+}
+
+#[test]
+fn a_session_whose_deletion_was_acknowledged_is_not_deleted_again() {
+    let spec = SessionSpec { shutdown_policy: ShutdownPolicy::Delete, ..run_of("a") };
+    let mut book = started(spec);
+    fire(&mut book);
+    book.settle();
+    let object = children::session_input(&key("s"));
+    let (uid, _) = book.cluster.remove(&object).expect("it was written");
+    book.see(Event::DriftObserved { object, drift: Drift::Missing { uid } });
+    assert!(book.session_pending("s").is_empty(), "its children go because it went");
+}
+
+#[test]
+fn a_job_lost_before_its_activation_was_decided_is_created_again() {
+    let mut book = started(run_of("a"));
+    let suspended = SessionSpec { operating_mode: SessionMode::Suspended, ..run_of("b") };
+    book.see_session("t", 1, SessionSpec { operating_mode: SessionMode::Running, ..suspended });
+    book.see_agent("b", "u2", 1, worker());
+    let suspended = SessionSpec { operating_mode: SessionMode::Suspended, ..run_of("b") };
+    book.see_session("t", 2, suspended);
+    book.settle();
+    let lost = job_is(&book, "t", ChildState::JobLost { at_ms: NOW_MS });
+    book.cluster.remove(&children::run(&key("t")));
+    book.see(lost);
+    assert_eq!(ending(&book.state, "t"), None);
+    assert_eq!(book.session_pending("t"), ["Create Job ObjectMissing"]);
+}
+
+#[test]
+fn an_agents_edit_leaves_an_activation_that_is_under_way_alone() {
+    let mut book = Book::new();
+    book.see_agent("a", "u1", 1, worker());
+    book.settle();
+    book.see_session("s", 1, run_of("a"));
+    for _ in 0..3 {
+        book.perform_one();
+    }
+    assert_eq!(book.session_pending("s"), ["Activate Job Started"]);
+    let records = book.records.len();
+    book.see_agent("a", "u1", 2, AgentSpec { team: Some("blue".to_owned()), ..worker() });
+    assert!(
+        !book.records[records].iter().any(|event| {
+            matches!(event, Event::ActionSuperseded { subject, .. }
+                if *subject == children::session(&key("s")))
+        }),
+        "{:?}", book.records[records]
+    );
+}

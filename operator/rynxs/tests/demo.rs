@@ -134,8 +134,17 @@ fn kubectl_works_on_a_demo_that_is_kept() {
     let place = folder.path().to_str().unwrap().to_owned();
     let mut child = demo(&["--keep", "--agents", "3", "--dir", &place]).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let kept = lines.by_ref().map_while(Result::ok).any(|line| line.contains("keeps running"));
-    assert!(kept, "the demo ended: {:?}", child.wait());
+    let mut told = Vec::new();
+    while !told.last().is_some_and(|line: &String| line.contains("keeps running")) {
+        match lines.next() {
+            Some(line) => told.push(line.unwrap()),
+            None => {
+                let mut table = String::new();
+                child.stdout.take().unwrap().read_to_string(&mut table).unwrap();
+                panic!("the demo ended: {:?}\n{}\n{table}", child.wait(), told.join("\n"));
+            }
+        }
+    }
     let kubeconfig = folder.path().join("kubeconfig");
     let kubectl = |arguments: &[&str]| {
         let output = Command::new("kubectl")

@@ -39,6 +39,16 @@ struct File {
     durable: Vec<u8>,
     /// Whether the name survives for certain.
     named: bool,
+    /// Parts that a failed sync forgot: no later sync writes them.
+    forgotten: Vec<(usize, usize)>,
+    /// What stood under this name, for certain, before a rename that is not durable yet.
+    before: Option<Vec<u8>>,
+}
+
+impl File {
+    fn sound(bytes: Vec<u8>) -> Self {
+        Self { durable: bytes.clone(), bytes, named: true, ..Self::default() }
+    }
 }
 
 /// What a loss of power leaves of what was not durable.
@@ -83,11 +93,12 @@ impl Disk {
         let state = self.0.lock().unwrap();
         let mut files = BTreeMap::new();
         for (path, file) in &state.files {
-            if !file.named && matches!(survivor, Survivor::Nothing) {
-                continue;
-            }
-            let bytes = survive(file, survivor);
-            files.insert(path.clone(), File { durable: bytes.clone(), bytes, named: true });
+            let bytes = match (file.named, survivor, &file.before) {
+                (false, Survivor::Nothing, None) => continue,
+                (false, Survivor::Nothing, Some(before)) => before.clone(),
+                _ => survive(file, survivor),
+            };
+            files.insert(path.clone(), File::sound(bytes));
         }
         Disk(Arc::new(Mutex::new(State { files, ..State::default() })))
     }
@@ -102,8 +113,7 @@ impl Disk {
     }
 
     pub(crate) fn set_file(&self, path: &str, bytes: Vec<u8>) {
-        let file = File { durable: bytes.clone(), bytes, named: true };
-        self.0.lock().unwrap().files.insert(path.to_owned(), file);
+        self.0.lock().unwrap().files.insert(path.to_owned(), File::sound(bytes));
     }
 
     pub(crate) fn remove(&self, path: &str) {
@@ -171,11 +181,11 @@ impl Disk {
 }
 
 fn survive(file: &File, survivor: Survivor) -> Vec<u8> {
-    // Bytes cut off by a truncate that was not synced may come back; the simple case is enough
-    // here, because the store syncs every truncate before it says anything.
+    // Bytes cut off by a truncate that was not synced may come back.
     let old = file.durable.len().min(file.bytes.len());
     match survivor {
         Survivor::Nothing => file.durable.clone(),
+        // The page cache: forgotten parts are in it, too.
         Survivor::Everything => file.bytes.clone(),
         Survivor::Prefix(len) => file.bytes[..(old + len).min(file.bytes.len())].to_vec(),
         Survivor::Sectors(parity) => {
@@ -245,7 +255,9 @@ impl Storage for Disk {
     fn truncate(&self, path: &str, len: u64) -> BoxFuture<'static, Result<(), StorageError>> {
         self.change("truncate", path, |state| {
             let file = state.files.get_mut(path).ok_or(MISSING)?;
-            file.bytes.truncate(usize::try_from(len).unwrap());
+            let len = usize::try_from(len).unwrap();
+            file.bytes.truncate(len);
+            file.forgotten.retain(|&(start, _)| start < len);
             Ok(())
         })
     }
@@ -253,7 +265,8 @@ impl Storage for Disk {
     fn rename(&self, from: &str, to: &str) -> BoxFuture<'static, Result<(), StorageError>> {
         self.change("rename", from, |state| {
             let file = state.files.remove(from).ok_or(MISSING)?;
-            state.files.insert(to.to_owned(), File { named: false, ..file });
+            let before = state.files.get(to).map(|old| old.durable.clone());
+            state.files.insert(to.to_owned(), File { named: false, before, ..file });
             Ok(())
         })
     }
@@ -263,9 +276,13 @@ impl Storage for Disk {
             let file = state.files.get_mut(path).ok_or(MISSING)?;
             if state.failing_syncs > 0 {
                 state.failing_syncs -= 1;
+                file.forgotten.push((file.durable.len(), file.bytes.len()));
                 return Err((ErrorKind::Other, "Input/output error"));
             }
             file.durable = file.bytes.clone();
+            for &(start, end) in &file.forgotten {
+                file.durable[start..end.min(file.bytes.len())].fill(0);
+            }
             Ok(())
         })
     }
@@ -273,7 +290,10 @@ impl Storage for Disk {
     fn sync_dir(&self, path: &str) -> BoxFuture<'static, Result<(), StorageError>> {
         self.change("sync_dir", path, |state| {
             for (name, file) in &mut state.files {
-                file.named |= parent(name) == path;
+                if parent(name) == path {
+                    file.named = true;
+                    file.before = None;
+                }
             }
             Ok(())
         })

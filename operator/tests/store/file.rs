@@ -165,3 +165,33 @@ async fn what_can_never_be_right_is_refused_before_it_is_written() {
     assert_eq!(disk.steps(), steps);
     assert_eq!(store.describe(), "file:///var/lib/rynxs/log");
 }
+
+#[tokio::test]
+async fn record_that_a_failed_sync_left_in_the_cache_is_on_disk_once_it_is_shown() {
+    let records = records(4);
+    let disk = Disk::default();
+    let store = open(&disk).await.unwrap();
+    assert_eq!(put(&store, 0, &records[0]).await, PutOutcome::Committed);
+    disk.fail_syncs(1);
+    assert!(matches!(put(&store, 1, &records[1]).await, PutOutcome::Unknown(_)));
+    drop(store);
+    // The next term opens the log again: the cache shows the record, the disk has a hole.
+    let store = open(&disk).await.unwrap();
+    assert_eq!(store.get(Seq(1)).await, GetOutcome::Found(records[1].to_vec()));
+    assert_eq!(put(&store, 2, &records[2]).await, PutOutcome::Committed);
+    drop(store);
+    let store = open(&disk.after_crash(Survivor::Nothing)).await.unwrap();
+    for (seq, record) in (0..3).zip(&records) {
+        assert_eq!(store.get(Seq(seq)).await, GetOutcome::Found(record.to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn failed_sync_while_opening_is_no_log() {
+    let disk = written(&records(3)).await;
+    let before = disk.file("log/0000000000.jsonl");
+    disk.fail_syncs(1);
+    assert_eq!(open(&disk).await.err().unwrap().kind(), ErrorKind::Retry);
+    assert_eq!(disk.file("log/0000000000.jsonl"), before);
+    open(&disk).await.unwrap();
+}

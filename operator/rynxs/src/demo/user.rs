@@ -13,7 +13,9 @@ use crate::cli::{Exit, Failure};
 
 /// Objects are small and lists here have at most a few thousand.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
-const FIELD_MANAGER: &str = "rynxs-demo";
+/// The names that kubectl uses, so that kubectl can go on with what the demo has applied.
+const APPLIES_AS: &str = "kubectl";
+const EDITS_AS: &str = "kubectl-edit";
 
 /// A person with a kubeconfig.
 pub struct User {
@@ -61,7 +63,7 @@ impl User {
         let collection = collection_of(manifest)
             .ok_or_else(|| named(format!("kind {kind:?} is not one that this demo applies")))?;
         let target = format!(
-            "{collection}/{name}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict"
+            "{collection}/{name}?fieldManager={APPLIES_AS}&force=true&fieldValidation=Strict"
         );
         let (status, answer) = self
             .send(Method::PATCH, &target, "application/apply-patch+yaml", Some(manifest))
@@ -76,7 +78,7 @@ impl User {
 
     /// Changes some fields of an object.
     pub async fn edit(&self, object: &ObjectRef, patch: &Value) -> Result<Value, Failure> {
-        let target = format!("{}?fieldManager={FIELD_MANAGER}", path(object));
+        let target = format!("{}?fieldManager={EDITS_AS}", path(object));
         let (status, answer) =
             self.send(Method::PATCH, &target, "application/merge-patch+json", Some(patch)).await?;
         if status.is_success() { Ok(answer) } else { Err(unexpected("edit", object, &answer)) }

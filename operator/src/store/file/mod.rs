@@ -3,7 +3,8 @@
 //! Owns the file half of I2. A put appends one line, makes it durable, and only then says
 //! `Committed`. Three rules keep that word true:
 //! - A failed sync poisons the store: the kernel may have dropped the bytes and forgotten that it
-//!   did, so a second sync that succeeds proves nothing (<https://lwn.net/Articles/752063/>).
+//!   did, so a second sync that succeeds proves nothing (<https://lwn.net/Articles/752063/>). The
+//!   next opening writes the last segment anew, so what it shows is on disk again.
 //! - Whatever a failed or abandoned append left behind is cut off before the next one.
 //! - Reads show durable records alone, never what merely sits in the page cache.
 //!
@@ -193,7 +194,7 @@ impl State {
             FaultCause::Disk,
             format!(
                 "{error}; what was written last may not be durable, so this log takes no more \
-                 appends: look at the disk, then restart"
+                 appends: look at the disk, then open it again"
             ),
         );
         self.poisoned = Some(fault.clone());

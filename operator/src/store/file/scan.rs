@@ -3,20 +3,24 @@
 //! A put appends one line and syncs it before the next, so a crash can only damage the last line
 //! of the last segment, and only if it was never acknowledged. Such a line is recognised by what a
 //! crash does to it: its end is missing, or whole sectors of it were not written and read as zeros
-//! (which no record holds). Any other difference, also in the last line, is no crash and refuses to start: an acknowledged
-//! record must not be cut off for a flipped bit (I2).
+//! (which no record holds). Any other difference, also in the last line, is no crash and refuses
+//! to start: an acknowledged record must not be cut off for a flipped bit (I2).
+//!
+//! The last segment is written anew at every opening: what was verified goes into a second file,
+//! which then takes the segment's name. So the repair is atomic, and a record that a failed sync
+//! left in the page cache alone is on disk before anybody builds on it.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rynxs_core::chain::Chain;
 use rynxs_core::ids::Seq;
 use rynxs_core::record::{MAX_RECORD_BYTES, decode, sha256};
 
 use super::error::OpenError;
 use super::segment::{self, Name, Segments};
-use crate::ports::Storage;
+use crate::ports::{Storage, StorageError};
 use crate::store::TailRepair;
 
-/// Read at once. Larger reads gain nothing, smaller ones cost a call each.
+/// Read and written at once. More gains nothing, less costs a call each.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// What is in the directory.
@@ -30,6 +34,25 @@ pub(super) async fn scan(
     dir: &str,
     shown_as: &str,
 ) -> Result<Found, OpenError> {
+    let firsts = names(storage, dir, shown_as).await?;
+    let mut reader =
+        Reader { storage, dir, shown_as, chain: Chain::new(), segments: Segments::default() };
+    let mut repaired = None;
+    for (at, &first) in firsts.iter().enumerate() {
+        reader.begin(first)?;
+        if at + 1 == firsts.len() {
+            let mut renewed = Renewed::begin(storage, dir).await?;
+            repaired = reader.segment(first, Some(&mut renewed)).await?;
+            renewed.take_name(&segment::path(dir, first)).await?;
+        } else {
+            reader.segment(first, None).await?;
+        }
+    }
+    Ok(Found { segments: reader.segments, repaired })
+}
+
+/// First records of all segments, in order.
+async fn names(storage: &dyn Storage, dir: &str, shown_as: &str) -> Result<Vec<Seq>, OpenError> {
     let mut firsts = Vec::new();
     for name in storage.list(dir).await? {
         match segment::parse(&name) {
@@ -46,14 +69,7 @@ pub(super) async fn scan(
         }
     }
     firsts.sort_unstable();
-    let mut reader =
-        Reader { storage, dir, shown_as, chain: Chain::new(), segments: Segments::default() };
-    let mut repaired = None;
-    for (at, &first) in firsts.iter().enumerate() {
-        let last = at + 1 == firsts.len();
-        repaired = reader.segment(first, last).await?;
-    }
-    Ok(Found { segments: reader.segments, repaired })
+    Ok(firsts)
 }
 
 struct Reader<'a> {
@@ -76,7 +92,7 @@ impl Reader<'_> {
         OpenError::Corrupt { file, offset, expected: expected.into(), found: found.into() }
     }
 
-    async fn segment(&mut self, first: Seq, last: bool) -> Result<Option<TailRepair>, OpenError> {
+    fn begin(&mut self, first: Seq) -> Result<(), OpenError> {
         let next = self.segments.next_seq();
         if first != next {
             let missing = segment::path(self.shown_as, next);
@@ -88,6 +104,15 @@ impl Reader<'_> {
             ));
         }
         self.segments.open(first);
+        Ok(())
+    }
+
+    /// Reads one segment; the last one is copied as far as it is whole.
+    async fn segment(
+        &mut self,
+        first: Seq,
+        mut copy: Option<&mut Renewed<'_>>,
+    ) -> Result<Option<TailRepair>, OpenError> {
         let path = segment::path(self.dir, first);
         let mut line = BytesMut::new();
         let mut read_bytes = 0;
@@ -103,7 +128,7 @@ impl Reader<'_> {
                 rest = &rest[end + 1..];
                 let offset = self.durable_bytes();
                 if let Err(error) = self.take(first, &line) {
-                    let torn = last
+                    let torn = copy.is_some()
                         && rest.is_empty()
                         && has_unwritten_sectors(offset, &line)
                         && self.storage.read(&path, read_bytes, 1).await?.is_empty();
@@ -111,7 +136,10 @@ impl Reader<'_> {
                         return Err(error);
                     }
                     line.extend_from_slice(b"\n");
-                    return self.repair(first, &path, &line).await.map(Some);
+                    return Ok(Some(self.torn(first, &line)));
+                }
+                if let Some(copy) = copy.as_deref_mut() {
+                    copy.line(&line).await?;
                 }
                 line.clear();
             }
@@ -124,7 +152,7 @@ impl Reader<'_> {
         if line.is_empty() {
             return Ok(None);
         }
-        self.unfinished(first, last, &path, &line).await
+        self.unfinished(first, &line, copy).await
     }
 
     /// Bytes of the current segment that hold verified records.
@@ -151,20 +179,18 @@ impl Reader<'_> {
     async fn unfinished(
         &mut self,
         first: Seq,
-        last: bool,
-        path: &str,
         line: &[u8],
+        copy: Option<&mut Renewed<'_>>,
     ) -> Result<Option<TailRepair>, OpenError> {
         let offset = self.durable_bytes();
-        if !last {
+        let Some(copy) = copy else {
             let expected = "a line end before the next segment begins";
             return Err(self.corrupt(first, offset, expected, "the end of the file"));
-        }
+        };
         if decode(line).is_ok() {
             // All of the record arrived but its line end: the record is kept, and ended.
             self.take(first, line)?;
-            self.storage.append(path, bytes::Bytes::from_static(b"\n")).await?;
-            self.storage.sync_data(path).await?;
+            copy.line(line).await?;
             return Ok(None);
         }
         if let Some((&end, record)) = line.split_last()
@@ -175,21 +201,59 @@ impl Reader<'_> {
             let at = offset + record.len() as u64;
             return Err(self.corrupt(first, at, "a line end", format!("byte 0x{end:02x}")));
         }
-        self.repair(first, path, line).await.map(Some)
+        Ok(Some(self.torn(first, line)))
     }
 
-    /// Cuts off a torn last line, durably, before anything is appended behind it.
-    async fn repair(&self, first: Seq, path: &str, torn: &[u8]) -> Result<TailRepair, OpenError> {
-        let keep = self.durable_bytes();
-        self.storage.truncate(path, keep).await?;
-        self.storage.sync_data(path).await?;
+    /// A torn last line: it is not copied, and so it is gone once the copy has the name.
+    fn torn(&self, first: Seq, torn: &[u8]) -> TailRepair {
         tracing::warn!(
             file = %segment::path(self.shown_as, first),
-            offset = keep,
+            offset = self.durable_bytes(),
             bytes = torn.len(),
-            "cut off a torn last line; it was never acknowledged"
+            "cutting off a torn last line; it was never acknowledged"
         );
-        Ok(TailRepair { bytes: torn.len() as u64, sha256: sha256(torn) })
+        TailRepair { bytes: torn.len() as u64, sha256: sha256(torn) }
+    }
+}
+
+/// The copy of the last segment.
+struct Renewed<'a> {
+    storage: &'a dyn Storage,
+    dir: &'a str,
+    path: String,
+    buffer: BytesMut,
+}
+
+impl<'a> Renewed<'a> {
+    async fn begin(storage: &'a dyn Storage, dir: &'a str) -> Result<Self, StorageError> {
+        let path = format!("{dir}/{}", segment::RENEWED);
+        match storage.truncate(&path, 0).await {
+            Err(error) if error.kind != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(Self { storage, dir, path, buffer: BytesMut::new() }),
+        }
+    }
+
+    async fn line(&mut self, line: &[u8]) -> Result<(), StorageError> {
+        self.buffer.extend_from_slice(line);
+        self.buffer.extend_from_slice(b"\n");
+        if self.buffer.len() < CHUNK_BYTES {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> Result<(), StorageError> {
+        let bytes: Bytes = self.buffer.split().freeze();
+        self.storage.append(&self.path, bytes).await
+    }
+
+    /// Makes the copy durable, then puts it in the segment's place.
+    async fn take_name(mut self, segment: &str) -> Result<(), StorageError> {
+        // Also when there is nothing to write: the file must exist.
+        self.flush().await?;
+        self.storage.sync_data(&self.path).await?;
+        self.storage.rename(&self.path, segment).await?;
+        self.storage.sync_dir(self.dir).await
     }
 }
 

@@ -5,6 +5,9 @@ use rynxs_core::ids::Seq;
 /// The file that is locked; it never holds anything.
 pub(super) const LOCK: &str = "lock";
 
+/// The copy of the last segment while it is being made.
+pub(super) const RENEWED: &str = "renewed";
+
 const SUFFIX: &str = ".jsonl";
 
 /// Path of the segment whose first record is `first`.

@@ -1,6 +1,7 @@
 //! GET and HEAD of an object, whole or by range.
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::dto::{
     ChecksumMode, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput,
     HeadObjectOutput, ObjectLockLegalHoldStatus, ObjectLockMode, Range, StreamingBlob,
@@ -36,7 +37,7 @@ pub(super) fn get_object(
         if_none_match: input.if_none_match.as_ref(),
         checksums: enabled(input.checksum_mode.as_ref()),
     };
-    let (head, bytes) = find(state, &Caller::of(state, &request), &wanted)?;
+    let (head, bytes, headers) = find(state, &Caller::of(state, &request), &wanted)?;
     let body = futures::stream::once(async move { Ok::<_, std::io::Error>(bytes) });
     let output = GetObjectOutput {
         accept_ranges: head.accept_ranges,
@@ -52,14 +53,13 @@ pub(super) fn get_object(
         content_type: head.content_type,
         e_tag: head.e_tag,
         last_modified: head.last_modified,
-        metadata: head.metadata,
         object_lock_legal_hold_status: head.object_lock_legal_hold_status,
         object_lock_mode: head.object_lock_mode,
         object_lock_retain_until_date: head.object_lock_retain_until_date,
         version_id: head.version_id,
         ..GetObjectOutput::default()
     };
-    Ok(S3Response::new(output))
+    Ok(S3Response::with_headers(output, headers))
 }
 
 pub(super) fn head_object(
@@ -76,8 +76,8 @@ pub(super) fn head_object(
         if_none_match: input.if_none_match.as_ref(),
         checksums: enabled(input.checksum_mode.as_ref()),
     };
-    let (head, _) = find(state, &Caller::of(state, &request), &wanted)?;
-    Ok(S3Response::new(head))
+    let (head, _, headers) = find(state, &Caller::of(state, &request), &wanted)?;
+    Ok(S3Response::with_headers(head, headers))
 }
 
 fn enabled(mode: Option<&ChecksumMode>) -> bool {
@@ -88,7 +88,7 @@ fn find(
     state: &State,
     caller: &Caller,
     wanted: &Wanted<'_>,
-) -> S3Result<(HeadObjectOutput, Bytes)> {
+) -> S3Result<(HeadObjectOutput, Bytes, HeaderMap)> {
     let bucket = state.bucket(wanted.bucket)?;
     let action = if wanted.version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
     caller.authorize(state, action, wanted.bucket, Some(wanted.key))?;
@@ -121,7 +121,19 @@ fn find(
     let mut head = describe(version, object, wanted.checksums && whole, versioned);
     head.content_length = i64::try_from(bytes.len()).ok();
     head.content_range = content_range;
-    Ok((head, bytes))
+    Ok((head, bytes, metadata(object)))
+}
+
+/// User metadata as headers, in order; s3s itself would take them in the order of a hash map.
+fn metadata(object: &Object) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &object.metadata {
+        let name = HeaderName::try_from(format!("x-amz-meta-{name}"));
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    headers
 }
 
 /// The answer over a delete marker says so in a header.
@@ -133,12 +145,12 @@ fn marker(wanted: &Wanted<'_>, version: &Version) -> S3Error {
             "The specified method is not allowed against this resource."
         ),
     };
-    let mut headers = http::HeaderMap::new();
-    headers.insert("x-amz-delete-marker", http::HeaderValue::from_static("true"));
-    if let Ok(id) = http::HeaderValue::from_str(&version.id) {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-amz-delete-marker", HeaderValue::from_static("true"));
+    if let Ok(id) = HeaderValue::from_str(&version.id) {
         headers.insert("x-amz-version-id", id);
     }
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/xml"));
+    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     error.set_headers(headers);
     error
 }
@@ -164,8 +176,6 @@ fn describe(
         ),
         e_tag: Some(object.etag()),
         last_modified: Some(timestamp(version.modified_ms)),
-        metadata: (!object.metadata.is_empty())
-            .then(|| object.metadata.clone().into_iter().collect()),
         object_lock_legal_hold_status: hold.map(ObjectLockLegalHoldStatus::from_static),
         object_lock_mode: object
             .retention

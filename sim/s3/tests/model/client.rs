@@ -1,8 +1,8 @@
 //! The shipped client, connected to the model directly.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
@@ -76,7 +76,19 @@ pub(crate) fn client_with_own_clock(
     own: &Clock,
     credentials: Credentials,
 ) -> Client {
-    let wire = Wire { model: model.clone(), clock: clock.clone() };
+    let wire = Wire { model: model.clone(), clock: clock.clone(), tape: Tape::default() };
+    connect(wire, own, credentials)
+}
+
+/// An all-powerful client, and every answer that it gets, to the last byte.
+pub(crate) fn recorded(model: &S3Model, clock: &Clock) -> (Client, Tape) {
+    let tape = Tape::default();
+    let wire = Wire { model: model.clone(), clock: clock.clone(), tape: tape.clone() };
+    let credentials = Credentials::new("root", "root-secret", None, None, "test");
+    (connect(wire, clock, credentials), tape)
+}
+
+fn connect(wire: Wire, own: &Clock, credentials: Credentials) -> Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(wire)
@@ -99,7 +111,11 @@ pub(crate) fn client_with_own_clock(
 struct Wire {
     model: S3Model,
     clock: Clock,
+    tape: Tape,
 }
+
+/// Answers as they came.
+pub(crate) type Tape = Arc<Mutex<Vec<String>>>;
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,7 +136,12 @@ impl HttpClient for Wire {
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let answer = self.model.call(self.clock.ms(), to_http(&request));
-        HttpConnectorFuture::new(async move { from_http(answer.await) })
+        let tape = self.tape.clone();
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await;
+            tape.lock().unwrap().push(format!("{answer:?}"));
+            from_http(answer)
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use rynxs_s3::{Faults, Lost, Outcome, Plan, Refusal, RequestInfo, S3Model};
 
-use crate::client::{BUCKET, get, put_absent, simple};
+use crate::client::{BUCKET, get, put_absent, recorded, simple};
 
 /// Plans for the requests to come, in order; then nothing unusual.
 struct Script(Mutex<Vec<Plan>>);
@@ -88,14 +88,26 @@ async fn delayed_put_lands_late_and_loses_to_what_came_between() {
 #[tokio::test]
 async fn same_requests_get_the_same_bytes() {
     let run = || async {
-        let (model, client, _) = simple();
+        let (model, _, clock) = simple();
+        let (client, tape) = recorded(&model, &clock);
         for key in ["a", "b", "a"] {
             let _ = put_absent(&client, key, b"x").await;
         }
-        let list = client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
-        (format!("{list:?}"), format!("{:?}", model.history()))
+        let mut put = client.put_object().bucket(BUCKET).key("c");
+        for name in ["one", "two", "three", "four", "five", "six"] {
+            put = put.metadata(name, name);
+        }
+        put.send().await.unwrap();
+        let head = client.head_object().bucket(BUCKET).key("c").send().await.unwrap();
+        assert_eq!(head.metadata().unwrap()["six"], "six");
+        client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+        assert_eq!(get(&client, "missing").await, Err("NoSuchKey".to_owned()));
+        let answers = tape.lock().unwrap().clone();
+        (answers, format!("{:?}", model.history()))
     };
-    assert_eq!(run().await, run().await);
+    let (first, second) = (run().await, run().await);
+    assert_eq!(first.0.len(), 7);
+    assert_eq!(first, second);
 }
 
 #[tokio::test]
