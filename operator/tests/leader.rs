@@ -475,3 +475,90 @@ async fn a_term_lost_across_a_write_is_counted_and_its_outcome_left_to_the_succe
     assert_eq!((outcomes(&world), decided(&world)), (5, 1));
     leader.stop().await;
 }
+
+/// Applies `a-spec` with the operator's own rights, as another installation or log would.
+fn apply_spec(world: &World, stamp: u64, log: &str) {
+    let live = world.get(SPEC).unwrap_or_default();
+    let mut body = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": "a-spec", "namespace": "team",
+            "labels": {"app.kubernetes.io/managed-by": "rynxs"},
+            "annotations": {
+                "rynxs.universe.ai/stamp": stamp.to_string(),
+                "rynxs.universe.ai/log": log,
+            },
+        },
+        "data": {"from": "elsewhere"},
+    });
+    if !live.is_null() {
+        body["metadata"]["ownerReferences"] = live["metadata"]["ownerReferences"].clone();
+    }
+    let path = format!("{SPEC}?fieldManager=rynxs&force=true");
+    let (code, answer) = world.as_operator("PATCH", &path, "application/apply-patch+yaml", &body);
+    assert!(code < 300, "{code} {answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stamp_that_the_log_does_not_hold_halts_the_leader() {
+    let (world, leader) = with_agent(&json!({})).await;
+    let log =
+        world.get(SPEC).expect("a config map")["metadata"]["annotations"]["rynxs.universe.ai/log"]
+            .as_str()
+            .expect("a log")
+            .to_owned();
+    apply_spec(&world, 999_999, &log);
+    let end = leader.end().await;
+    assert!(matches!(&end, LeaderEnd::Halted(why) if why.contains("999999")), "{end:?}");
+    assert_eq!(world.get(SPEC).expect("untouched")["data"], json!({"from": "elsewhere"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_another_installation_is_left_alone_and_named() {
+    let mut world = World::new();
+    let leader = world.lead();
+    world.pass(Duration::from_secs(5)).await;
+    apply_spec(&world, 7, "ffffffffffffffffffffffffffffffff");
+    world.create(AGENTS, &agent("a", &json!({})));
+    settled(&world).await;
+    assert_eq!(world.get(SPEC).expect("theirs")["data"], json!({"from": "elsewhere"}));
+    let foreign = |event: &&Event| {
+        matches!(event, Event::ActionFailed { reason: FailureReason::ForeignLog, .. })
+    };
+    assert_eq!(world.log.events().iter().filter(foreign).count(), 1);
+    let status = world.get(&format!("{AGENTS}/a")).expect("an agent")["status"].to_string();
+    assert!(status.contains("ForeignLog"), "{status}");
+    outcomes(&world);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_write_arrives_before_the_log_holds_what_it_rests_on() {
+    let mut world = World::new();
+    world.log.delay(150);
+    let log = world.log.clone();
+    let checked = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = checked.clone();
+    world.fate(move |request| {
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let stamp = body["metadata"]["annotations"]["rynxs.universe.ai/stamp"].as_str();
+        if let Some(stamp) = stamp {
+            let seq = stamp.parse::<u64>().expect("a number");
+            assert!(log.holds(seq), "decision {seq} is not in the log yet");
+            if body["spec"]["replicas"] == 1 {
+                let uid = body["metadata"]["uid"].as_str().expect("an incarnation").to_owned();
+                let known = log.events().into_iter().any(|event| {
+                    matches!(event, Event::ActionApplied { uid: written, .. } if written.0 == uid)
+                });
+                assert!(known, "what runs is not in the log yet");
+            }
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        Fate::Arrives
+    });
+    let leader = world.lead();
+    world.create(AGENTS, &agent("a", &json!({})));
+    world.until("a running runtime", |w| replicas(w) == Some(1)).await;
+    assert_eq!(checked.load(std::sync::atomic::Ordering::Relaxed), 5);
+    leader.stop().await;
+}

@@ -1,6 +1,7 @@
 //! A small world: the API server's model, a log in memory, and one leader at a time.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -95,13 +96,29 @@ fn status(code: u16) -> http::Response<Body> {
     response.expect("a status and a body make a response")
 }
 
-/// A log in memory: put if absent, a millisecond each.
-#[derive(Clone, Default)]
-pub struct MemoryLog(Arc<Mutex<BTreeMap<Seq, Bytes>>>);
+/// A log in memory: put if absent.
+#[derive(Clone)]
+pub struct MemoryLog(Arc<Mutex<BTreeMap<Seq, Bytes>>>, Arc<AtomicU64>);
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self(Arc::default(), Arc::new(AtomicU64::new(1)))
+    }
+}
 
 impl MemoryLog {
     fn records(&self) -> std::sync::MutexGuard<'_, BTreeMap<Seq, Bytes>> {
         self.0.lock().expect("no panic while held")
+    }
+
+    /// How long each put takes from now on, milliseconds; one at first.
+    pub fn delay(&self, ms: u64) {
+        self.1.store(ms, Ordering::Relaxed);
+    }
+
+    /// Whether a record is stored.
+    pub fn holds(&self, seq: u64) -> bool {
+        self.records().contains_key(&Seq(seq))
     }
 
     /// The events of every record.
@@ -133,7 +150,7 @@ impl MemoryLog {
 impl LogStore for MemoryLog {
     fn put(&self, seq: Seq, bytes: Bytes) -> BoxFuture<'_, PutOutcome> {
         async move {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(self.1.load(Ordering::Relaxed))).await;
             let mut records = self.records();
             if records.contains_key(&seq) {
                 return PutOutcome::AlreadyExists;
