@@ -1,5 +1,6 @@
 //! `rynxs log` on good logs and on logs that somebody has damaged.
 #![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 

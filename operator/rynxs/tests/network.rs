@@ -1,5 +1,6 @@
 //! The network adapters on real sockets: what they call `NotSent` cannot have arrived.
 #![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

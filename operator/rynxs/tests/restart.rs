@@ -1,6 +1,7 @@
 //! What a restart may and may not do: everything dead at once, a lost log, a damaged log.
 #![cfg(feature = "demo")]
 #![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@
 //! policies switched off (an older decision must be found over a later one).
 #![cfg(feature = "demo")]
 #![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::path::Path;
 use std::time::Duration;

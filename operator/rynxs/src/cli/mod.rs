@@ -36,7 +36,7 @@ enum Command {
     Operator(Box<operator::OperatorArgs>),
     #[cfg(feature = "demo")]
     Demo(crate::demo::DemoArgs),
-    Log(log::LogCommand),
+    Log(Box<log::LogCommand>),
     Crd(crd::CrdArgs),
     Completions(completions::CompletionsArgs),
 }

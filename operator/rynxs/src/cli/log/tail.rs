@@ -47,7 +47,10 @@ impl TailArgs {
         for bytes in newest {
             printer.record(&alone(&bytes)?, |_, _| true)?;
         }
-        while self.follow {
+        if !self.follow {
+            return printer.end().map(|()| Exit::Done);
+        }
+        loop {
             match reader.next().await? {
                 Next::Record(bytes) => {
                     printer.record(&chain.push(&bytes).map_err(broken)?, |_, _| true)?;
