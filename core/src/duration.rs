@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Longest duration that a manifest may name: 366 days, so that sums of milliseconds never overflow.
+/// Longest duration that a manifest may name, 366 days: sums of milliseconds never overflow.
 pub const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// What is wrong with a written duration.
@@ -21,7 +21,7 @@ pub enum DurationError {
     TooLong,
 }
 
-/// Parses a duration: whole numbers with units `d`, `h`, `m`, `s`, each at most once, in this order.
+/// Parses a duration: whole numbers with units `d`, `h`, `m`, `s`, each at most once, in order.
 ///
 /// # Errors
 /// If it has another form, is zero, or is longer than [`LONGEST`].

@@ -7,6 +7,7 @@
 mod error;
 mod names;
 mod secret;
+mod sink;
 pub mod span;
 mod timing;
 mod validate;
@@ -81,7 +82,7 @@ pub struct LeaderElection {
 
 /// The log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(try_from = "sink::Written", into = "sink::Written")]
 pub struct LogSink {
     /// Where.
     pub store: Store,
@@ -90,8 +91,7 @@ pub struct LogSink {
 }
 
 /// Kinds of log stores.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "type")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
     /// Segment files in a directory: one replica only.
     File(FileStore),

@@ -101,7 +101,7 @@ fn check_single_writer(config: &Config, errors: &mut Vec<ConfigError>) {
     }
     if matches!(config.log_sink.store, Store::File(_)) {
         errors.push(ConfigError {
-            setting: "logSink.store",
+            setting: "logSink.type",
             value: "file".to_owned(),
             problem: format!(
                 "replicas <= 1 is broken: {} replicas, {more} too many, as files of one machine \
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn file_store_with_several_replicas_is_refused() {
         let config = Config { replicas: 3, ..Config::default() };
-        assert_eq!(settings_blamed(&config), ["logSink.store"]);
+        assert_eq!(settings_blamed(&config), ["logSink.type"]);
         let text = list(&config.validate().unwrap_err());
         assert!(text.contains("3 replicas, 2 too many"), "{text}");
         assert!(text.contains("set replicas to 1, or use the s3 store"), "{text}");

@@ -9,7 +9,7 @@ use crate::resource::children;
 use crate::state::{ObjectState, SessionState, State};
 
 /// All actions that a subject needs now, in the order of their execution; none if the subject is
-/// not known or nothing is known to be wanted. Pending actions are not looked at: these replace them.
+/// not known. Pending actions are not looked at: these replace them.
 pub(super) fn actions<'a>(
     state: &'a State,
     subject: &ObjectRef,

@@ -51,9 +51,9 @@ pub fn session_observed(
 
 /// When a session that is first seen at `now_ms` must end, Unix milliseconds.
 ///
-/// The shortest of its own `maxDuration` (or its agent's limit, if it names none), its agent's limit
-/// and the operator's limit counts from now; `shutdownTime` may end it earlier. What cannot be read
-/// counts as not given: such a spec is refused anyway.
+/// The shortest of its own `maxDuration`, its agent's limit and the operator's limit counts from
+/// now; `shutdownTime` may end it earlier. What cannot be read counts as not given: such a spec is
+/// refused anyway.
 #[must_use]
 pub fn expiry(state: &State, key: &Key, spec: &SessionSpec, now_ms: u64) -> u64 {
     let longest = state.epoch().map_or(duration::LONGEST.as_secs(), |epoch| {

@@ -1,3 +1,5 @@
+//! What is drift and what is not, kind by kind.
+
 use serde_json::json;
 
 use super::*;

@@ -91,7 +91,9 @@ fn egress(spec: &AgentSpec) -> Vec<Value> {
 fn dns() -> Value {
     json!({
         "to": [{
-            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "kube-system" } },
+            "namespaceSelector": {
+                "matchLabels": { "kubernetes.io/metadata.name": "kube-system" },
+            },
             "podSelector": { "matchLabels": { "k8s-app": "kube-dns" } },
         }],
         "ports": [{ "protocol": "UDP", "port": 53 }, { "protocol": "TCP", "port": 53 }],

@@ -165,7 +165,8 @@ pub enum OperatingMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionLimits {
-    /// Largest `maxDuration` of a session, for example `2h`; also the default of sessions without one.
+    /// Largest `maxDuration` of a session, for example `2h`; also the default of sessions that
+    /// name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration: Option<String>,
     /// Largest number of sessions that run at once; further ones wait.

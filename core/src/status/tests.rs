@@ -1,3 +1,5 @@
+//! Conditions, their times, and a status that is only written when it says something new.
+
 use super::*;
 use crate::event::{DecisionSettings, Event};
 use crate::ids::{Epoch, LogId, Uid, WriterId};

@@ -232,7 +232,7 @@ fn resync(book: &mut Book) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// The book itself checks at every step that the event fits and that no object is written
     /// twice, and renders every action that it performs.

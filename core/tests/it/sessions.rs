@@ -367,6 +367,7 @@ fn an_agents_edit_leaves_an_activation_that_is_under_way_alone() {
             matches!(event, Event::ActionSuperseded { subject, .. }
                 if *subject == children::session(&key("s")))
         }),
-        "{:?}", book.records[records]
+        "{:?}",
+        book.records[records]
     );
 }

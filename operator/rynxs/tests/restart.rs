@@ -26,8 +26,17 @@ fn plan(folder: &Path, event_store: EventStore, replicas: u32) -> Plan {
         replicas,
         seed: 1,
         policies: true,
-        environment: Vec::new(),
+        environment: std::env::var("LOG_LEVEL")
+            .map(|v| ("LOG_LEVEL".to_owned(), v))
+            .into_iter()
+            .collect(),
     }
+}
+
+/// A folder that stays if `KEEP` is set, to read what the replicas said.
+fn folder() -> tempfile::TempDir {
+    let keep = std::env::var_os("KEEP").is_some();
+    tempfile::Builder::new().prefix("rynxs-restart-").disable_cleanup(keep).tempdir().unwrap()
 }
 
 /// A world with some settled agents.
@@ -66,7 +75,7 @@ async fn replayed(world: &World) -> (Chain, Replayer) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_replicas_killed_at_once_go_on_with_what_has_no_outcome() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let mut world = world(folder.path(), EventStore::S3, 3, 4).await;
     for number in 0..4 {
         edit_agent(&world.user, &agent(number), "before the kill").await.unwrap();
@@ -107,7 +116,7 @@ async fn all_replicas_killed_at_once_go_on_with_what_has_no_outcome() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_log_is_refused_and_only_adopted_above_every_stamp() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let mut world = world(folder.path(), EventStore::S3, 1, 2).await;
     kill_all(&mut world).await;
     let (chain, _) = replayed(&world).await;
@@ -174,7 +183,7 @@ async fn refusal(world: &mut World) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_torn_last_line_is_repaired_and_recorded() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let mut world = world(folder.path(), EventStore::File, 1, 2).await;
     create_agents(&world.user, 2, 4).await.unwrap();
     kill_all(&mut world).await;
@@ -191,7 +200,7 @@ async fn a_torn_last_line_is_repaired_and_recorded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flipped_bit_refuses_to_start_and_says_where() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let mut world = world(folder.path(), EventStore::File, 1, 2).await;
     kill_all(&mut world).await;
     let oldest = segments(folder.path()).remove(0);
@@ -206,7 +215,7 @@ async fn a_flipped_bit_refuses_to_start_and_says_where() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_beginning_refuses_to_start() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let mut world = world(folder.path(), EventStore::File, 1, 2).await;
     kill_all(&mut world).await;
     let oldest = segments(folder.path()).remove(0);

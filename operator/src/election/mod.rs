@@ -40,6 +40,8 @@ pub struct Election {
     request: Option<(AttemptId, BoxFuture<'static, Answer>)>,
     sights: Fuse<BoxStream<'static, Sight>>,
     guard: Option<Guard>,
+    /// Whether the observer was last told that this replica leads.
+    told_leading: bool,
     changes: Vec<Change>,
     /// The holder that was last told of.
     told_holder: Option<WriterId>,
@@ -87,6 +89,7 @@ impl Election {
             heartbeat: settings.retry_period,
             request: None,
             guard: None,
+            told_leading: false,
             changes: Vec::new(),
             told_holder: None,
             ready: false,
@@ -195,8 +198,7 @@ impl Election {
                 self.guard = Some(guard.clone());
                 tracing::info!(lease_uid = %uid, transitions, "this replica holds the Lease");
                 self.observer.signal(Signal::Ready(false));
-                self.observer.signal(Signal::Leading(true));
-                self.observer.signal(Signal::LeaderTransition);
+                self.tell_leading(true);
                 self.changes.push(Change::Leading(guard));
             }
             Action::Extend { valid_until } => {
@@ -208,8 +210,7 @@ impl Election {
                 if let Some(guard) = &self.guard {
                     guard.close();
                 }
-                self.observer.signal(Signal::Leading(false));
-                self.observer.signal(Signal::LeaderTransition);
+                self.tell_leading(false);
             }
             Action::Failed(failure) => {
                 self.observer.signal(Signal::ElectionFailure(observed(failure)));
@@ -255,6 +256,16 @@ impl Election {
         }
     }
 
+    /// Says whether this replica leads, when that changes: also if the guard was closed by whoever
+    /// led, because the log fenced it before the election knew.
+    fn tell_leading(&mut self, leading: bool) {
+        if leading != self.told_leading {
+            self.told_leading = leading;
+            self.observer.signal(Signal::Leading(leading));
+            self.observer.signal(Signal::LeaderTransition);
+        }
+    }
+
     /// While leading, readiness is the leader's to tell.
     fn tell_readiness(&mut self, sight: &Sight) {
         if !matches!(self.state().phase(), Phase::Standby) {
@@ -282,13 +293,10 @@ impl Election {
 impl Drop for Election {
     /// Whoever drops the election without waiting for its end must not go on leading by its guard.
     fn drop(&mut self) {
-        if let Some(guard) = &self.guard
-            && guard.valid_until().is_some()
-        {
+        if let Some(guard) = &self.guard {
             guard.close();
-            self.observer.signal(Signal::Leading(false));
-            self.observer.signal(Signal::LeaderTransition);
         }
+        self.tell_leading(false);
     }
 }
 

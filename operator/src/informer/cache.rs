@@ -159,6 +159,27 @@ impl Cache {
         .await
     }
 
+    /// How many selections were listed at least once.
+    #[must_use]
+    pub fn lists(&self) -> usize {
+        self.lock().listed.len()
+    }
+
+    /// Ends when more than `known` selections were listed: a list without any object changes
+    /// nothing else, and may be the last that somebody waits for. To be polled by the task that
+    /// polls [`Cache::changed`].
+    pub async fn listed_beyond(&self, known: usize) {
+        poll_fn(|context| {
+            let mut inner = self.lock();
+            if inner.listed.len() > known {
+                return Poll::Ready(());
+            }
+            inner.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Whether no object waits to be looked at.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

@@ -115,6 +115,7 @@ impl Term {
             let mut alarm = self.alarm(stopping).fuse();
             let deaf = stopping.is_some() || self.is_backlogged();
             let mut changed = std::pin::pin!(next_change(&cache, deaf).fuse());
+            let mut listed = std::pin::pin!(next_list(&cache, self.listed).fuse());
             let wake = select_biased! {
                 end = pump => Wake::Journal(end),
                 () = stop => Wake::Stop,
@@ -122,6 +123,7 @@ impl Term {
                 () = acked => Wake::Time,
                 () = alarm => Wake::Time,
                 object = changed => Wake::Changed(object),
+                () = listed => Wake::Time,
                 never = said => match never {},
                 never = reflectors.select_next_some() => match never {},
             };
@@ -381,6 +383,11 @@ impl Term {
 /// The next object that changed; never while nothing may be taken in.
 async fn next_change(cache: &Cache, deaf: bool) -> ObjectRef {
     if deaf { futures::future::pending().await } else { cache.changed().await }
+}
+
+/// The next selection that is listed for the first time; never once all are.
+async fn next_list(cache: &Cache, listed: bool) {
+    if listed { futures::future::pending().await } else { cache.listed_beyond(cache.lists()).await }
 }
 
 enum Wake {

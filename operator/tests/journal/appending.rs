@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rynxs_core::ids::{Epoch, Seq, WriterId};
+use rynxs_core::ids::{Epoch, Kind, Seq, WriterId};
 use rynxs_core::record::decode;
 use rynxs_operator::journal::{Journal, JournalEnd};
 use rynxs_operator::observe::{RefusedBy, Signal};
 
-use crate::log::{agent, applied, verified};
+use crate::log::{agent, applied, session, verified};
 use crate::store::Whim;
 use crate::world::{World, beside, end_of};
 
@@ -150,21 +150,27 @@ fn whims() -> impl Strategy<Value = Vec<Whim>> {
     prop::collection::vec(one, 0..60)
 }
 
-/// Agents come, change, and their actions end, at random moments.
+/// Agents and Sessions come, change, and their actions end, at random moments.
 async fn live(journal: &Journal, steps: &[(u8, u8)]) {
-    let names = ["a", "b", "c"];
-    let mut generations = [0; 3];
+    let names = ["a", "b", "s1", "s2", "s3", "s4"];
+    let mut generations = [0; 6];
     for (what, pause_ms) in steps {
-        let index = usize::from(what % 3);
-        let outcome = journal.with_state(|state| applied(state, names[index]));
-        let fact = match outcome {
-            Some(outcome) if what % 4 > 0 => outcome,
-            _ => {
+        let index = usize::from(what % 6);
+        let name = names[index];
+        let kind = if index < 2 { Kind::Agent } else { Kind::Session };
+        let fact = journal.with_state(|state| {
+            let outcome = applied(state, kind, name).filter(|_| what % 5 > 0);
+            outcome.unwrap_or_else(|| {
                 generations[index] += 1;
-                agent(names[index], generations[index])
-            }
-        };
-        if journal.record(vec![fact]).is_err() {
+                match kind {
+                    Kind::Agent => agent(name, generations[index]),
+                    // s4 is b's, the others are a's.
+                    _ => session(state, names[index / 5], name, generations[index]),
+                }
+            })
+        });
+        if let Err(closed) = journal.record(vec![fact]) {
+            assert!(!matches!(closed.0, JournalEnd::Bug(_)), "{closed}");
             return;
         }
         tokio::time::sleep(Duration::from_millis(u64::from(*pause_ms % 40))).await;
@@ -173,7 +179,7 @@ async fn live(journal: &Journal, steps: &[(u8, u8)]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn whatever_the_store_does_the_log_is_what_was_acknowledged(

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rynxs_core::ids::Seq;
+use rynxs_core::ids::{Kind, Seq};
 use rynxs_operator::observe::{Queue, Signal};
 
-use crate::log::{agent, applied, verified};
+use crate::log::{agent, applied, session, verified};
 use crate::world::{World, beside};
 
 const MS: Duration = Duration::from_millis(1);
@@ -124,6 +124,40 @@ async fn a_record_closes_before_a_second_decision_about_one_agent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_agent_and_its_sessions_are_one_family() {
+    let world = World::new();
+    let journal = world.take_over(1).await.unwrap();
+    beside(&journal, async {
+        let start = |name: &str| journal.with_state(|state| session(state, "a", name, 1));
+        let ack = async |seq| journal.wait_acked(seq).await.unwrap();
+        ack(journal.record(vec![agent("a", 1), agent("b", 1)]).unwrap()).await;
+        journal.record(vec![agent("first", 1)]).unwrap();
+        tokio::time::sleep(MS).await;
+        // Room for two: the third waits, and is decided about when one of them is gone.
+        let one = journal.record(vec![start("s1")]).unwrap();
+        let two = journal.record(vec![start("s2")]).unwrap();
+        let three = journal.record(vec![start("s3")]).unwrap();
+        assert!(one < two && two < three, "each may start another one of the agent's");
+        let other = journal.with_state(|state| session(state, "b", "t1", 1));
+        assert_eq!(journal.record(vec![other]).unwrap(), three, "another agent's do not mind");
+        let gone = rynxs_core::event::Event::SessionDeleted {
+            session: rynxs_core::ids::ObjectRef::new(Kind::Session, "default", "s1"),
+            uid: "uid-of-s1".into(),
+        };
+        let four = journal.record(vec![gone]).unwrap();
+        ack(journal.record(vec![agent("a", 2)]).unwrap()).await;
+        assert_eq!(four, three, "nothing about a was decided in that record");
+    })
+    .await;
+    let log = verified(&world.memory);
+    let third = log.events.iter().any(|event| match event {
+        rynxs_core::event::Event::ActionsDecided { subject, .. } => subject.key.name == "s3",
+        _ => false,
+    });
+    assert!(third, "the waiting session was started");
+}
+
+#[tokio::test(start_paused = true)]
 async fn outcomes_share_records_freely() {
     let world = World::new();
     let journal = world.take_over(1).await.unwrap();
@@ -134,7 +168,7 @@ async fn outcomes_share_records_freely() {
         tokio::time::sleep(MS).await;
         let mut records = std::collections::BTreeSet::new();
         for name in ["a", "b", "a", "b", "a", "b"] {
-            let outcome = journal.with_state(|state| applied(state, name)).unwrap();
+            let outcome = journal.with_state(|state| applied(state, Kind::Agent, name)).unwrap();
             records.insert(journal.record(vec![outcome]).unwrap());
         }
         assert_eq!(records.len(), 1);

@@ -7,7 +7,7 @@ use rynxs_core::chain::Chain;
 use rynxs_core::decide;
 use rynxs_core::event::{Event, Trigger};
 use rynxs_core::ids::{Key, Kind, ObjectRef, Uid};
-use rynxs_core::resource::AgentSpec;
+use rynxs_core::resource::{AgentSpec, SessionLimits, SessionMode, SessionSpec};
 use rynxs_core::state::{Position, State};
 
 use crate::store::Memory;
@@ -61,19 +61,39 @@ pub(crate) fn verified(memory: &Memory) -> Verified {
     log
 }
 
-/// An Agent of the default namespace, with a team so that generations can differ.
+/// An Agent of the default namespace, with a team so that generations can differ, and room for two
+/// Sessions at once.
 pub(crate) fn agent(name: &str, generation: i64) -> Event {
     Event::AgentObserved {
         agent: ObjectRef::new(Kind::Agent, "default", name),
         uid: Uid(format!("uid-of-{name}")),
         generation,
-        spec: AgentSpec { team: Some(format!("team-{generation}")), ..AgentSpec::default() },
+        spec: AgentSpec {
+            team: Some(format!("team-{generation}")),
+            sessions: Some(SessionLimits { max_concurrent: Some(2), ..SessionLimits::default() }),
+            ..AgentSpec::default()
+        },
     }
 }
 
-/// The outcome of the first pending action of an Agent.
-pub(crate) fn applied(state: &State, name: &str) -> Option<Event> {
-    let subject = ObjectRef { kind: Kind::Agent, key: Key::new("default", name) };
+/// A Session of an Agent of the default namespace; odd generations run, even ones are suspended.
+pub(crate) fn session(state: &State, agent: &str, name: &str, generation: i64) -> Event {
+    let operating_mode =
+        if generation % 2 == 1 { SessionMode::Running } else { SessionMode::Suspended };
+    let spec = SessionSpec {
+        agent_ref: agent.to_owned(),
+        operating_mode,
+        max_duration: Some("30m".to_owned()),
+        ..SessionSpec::default()
+    };
+    let uid = Uid(format!("uid-of-{name}"));
+    let now_ms = 1_790_000_000_000;
+    decide::session_observed(state, &Key::new("default", name), &uid, generation, spec, now_ms)
+}
+
+/// The outcome of the first pending action of an Agent or Session.
+pub(crate) fn applied(state: &State, kind: Kind, name: &str) -> Option<Event> {
+    let subject = ObjectRef { kind, key: Key::new("default", name) };
     let pending = state.pending(&subject).first()?;
     Some(Event::ActionApplied {
         decision: pending.decision,

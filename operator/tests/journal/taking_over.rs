@@ -41,7 +41,7 @@ async fn a_successor_goes_on_from_the_log() {
     beside(&first, async {
         let seq = first.record(vec![agent("a", 1)]).unwrap();
         first.wait_acked(seq).await.unwrap();
-        let outcome = first.with_state(|state| applied(state, "a")).unwrap();
+        let outcome = first.with_state(|state| applied(state, Kind::Agent, "a")).unwrap();
         first.wait_acked(first.record(vec![outcome]).unwrap()).await.unwrap();
     })
     .await;

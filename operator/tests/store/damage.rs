@@ -16,25 +16,30 @@ async fn refusal(disk: &Disk) -> OpenError {
 
 #[tokio::test]
 async fn every_flipped_bit_is_found_and_nothing_is_changed() {
-    let disk = written(&records(5)).await;
-    let segments: Vec<_> =
-        disk.names().into_iter().filter(|name| name.ends_with(".jsonl")).collect();
-    assert!(segments.len() >= 2);
-    for name in segments {
-        let sound = disk.file(&name);
-        for byte in 0..sound.len() {
-            for bit in 0..8 {
-                let damaged = disk.copy();
-                let mut bytes = sound.clone();
-                bytes[byte] ^= 1 << bit;
-                damaged.set_file(&name, bytes.clone());
-                let error = open(&damaged).await.err();
-                let Some(OpenError::Corrupt { file, .. }) = error else {
-                    panic!("{name}, byte {byte}, bit {bit}: {error:?}");
-                };
-                assert!(file.starts_with("/var/lib/rynxs/log/"));
-                assert_eq!(damaged.file(&name), bytes, "{name} was left as it was");
-            }
+    // The second record holds blanks and `@`, which one flipped bit turns into zero bytes: as the
+    // last record it must not be taken for a torn one.
+    for count in [2, 5] {
+        let disk = written(&records(count)).await;
+        for name in disk.names().into_iter().filter(|name| name.ends_with(".jsonl")) {
+            flip_every_bit(&disk, &name).await;
+        }
+    }
+}
+
+async fn flip_every_bit(disk: &Disk, name: &str) {
+    let sound = disk.file(name);
+    for byte in 0..sound.len() {
+        for bit in 0..8 {
+            let damaged = disk.copy();
+            let mut bytes = sound.clone();
+            bytes[byte] ^= 1 << bit;
+            damaged.set_file(name, bytes.clone());
+            let error = open(&damaged).await.err();
+            let Some(OpenError::Corrupt { file, .. }) = error else {
+                panic!("{name}, byte {byte}, bit {bit}: {error:?}");
+            };
+            assert!(file.starts_with("/var/lib/rynxs/log/"));
+            assert_eq!(damaged.file(name), bytes, "{name} was left as it was");
         }
     }
 }

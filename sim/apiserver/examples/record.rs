@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         let lines: Vec<String> =
-            answers.iter().map(|a| serde_json::to_string_pretty(a).expect("JSON")).collect();
+            answers.iter().map(|a| serde_json::to_string(a).expect("JSON")).collect();
         std::fs::write(
             file.replace(".yaml", ".answers.json"),
             format!("[{}]\n", lines.join(",\n")),

@@ -16,7 +16,7 @@ pub struct Write {
     pub rv: u64,
     /// Who asked.
     pub user: String,
-    /// `create`, `update`, `patch`, `apply` or `delete`; each object of a deleted collection counts.
+    /// `create`, `update`, `patch`, `apply` or `delete`; a deleted collection counts by object.
     pub verb: String,
     /// `status`, or empty.
     pub subresource: String,

@@ -384,7 +384,7 @@ impl Settings {
 /// The environment variable that a setting of the configuration comes from.
 fn variable(setting: &str) -> String {
     let known = match setting {
-        "logSink.store" => "EVENT_STORE_TYPE",
+        "logSink.type" => "EVENT_STORE_TYPE",
         "logSink.file.dir" => "EVENT_STORE_PATH",
         "logSink.s3.region" => "AWS_REGION",
         "logSink.s3.accessKey" => "AWS_ACCESS_KEY_ID",

@@ -101,7 +101,7 @@ pub(crate) fn apply(
     writer: Writer<'_>,
     force: bool,
 ) -> Result<Value, ApiError> {
-    let config = &without_reset(config, writer.reset);
+    let (whole, config) = (config, &without_reset(config, writer.reset));
     let configured = typed::fields_of(config, shape);
     let mut wanted = configured.clone();
     strip(&mut wanted, writer.reset);
@@ -123,8 +123,9 @@ pub(crate) fn apply(
         None => merged,
     };
     let changes = typed::difference(Some(live), Some(&pruned), shape);
-    // An apply that changes no value leaves no time, only ownership.
-    let time = if changes.is_empty() {
+    // An apply that changes no value, nor an order, leaves no time, only ownership; fields that the
+    // endpoint ignores count here.
+    let time = if pruned == *live && typed::merge(live, whole, shape) == *live {
         last.map(|last| last.time).unwrap_or_default()
     } else {
         writer.time.to_owned()

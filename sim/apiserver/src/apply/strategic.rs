@@ -46,7 +46,7 @@ fn patch_map(
                 items.retain(|item| !gone.contains(item));
             }
         } else if name.starts_with('$') {
-            // `$patch`, `$retainKeys` are done; `$setElementOrder` only orders.
+            // `$patch` and `$retainKeys` are done, `$setElementOrder` comes last.
         } else if change.is_null() {
             result.remove(name);
         } else {
@@ -54,56 +54,72 @@ fn patch_map(
             result.insert(name.clone(), patch(&present, change, shape.field(name)));
         }
     }
+    for (name, order) in patch_fields {
+        let Some(list) = name.strip_prefix("$setElementOrder/") else { continue };
+        let live = current.get(list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        if let (Some(Value::Array(items)), Value::Array(order)) = (result.get_mut(list), order) {
+            *items = arrange(std::mem::take(items), order, live, shape.field(list));
+        }
+    }
     result
 }
 
-fn patch_list(current: &[Value], changes: &[Value], shape: &Shape) -> Vec<Value> {
-    let replaces = |c: &&Value| c.get("$patch").and_then(Value::as_str) == Some("replace");
-    if changes.iter().any(|c| replaces(&c)) {
-        return changes.iter().filter(|c| !replaces(c)).cloned().collect();
-    }
+/// Whether two items of a list are the same one. Patches find items by the first key alone.
+fn same(a: &Value, b: &Value, shape: &Shape) -> bool {
     match shape {
-        Shape::Set => {
-            let mut result = current.to_vec();
-            for change in changes {
-                if !result.contains(change) {
-                    result.push(change.clone());
-                }
-            }
-            result
-        }
-        // Patches find items by the first key alone.
-        Shape::ListMap { keys, .. } => match keys.first() {
-            Some(key) => patch_items(current, changes, key, shape.item()),
-            None => changes.to_vec(),
-        },
-        _ => changes.to_vec(),
+        Shape::ListMap { keys, .. } => keys.first().is_some_and(|key| a.get(key) == b.get(key)),
+        _ => a == b,
     }
 }
 
-fn patch_items(current: &[Value], changes: &[Value], key: &str, shape: &Shape) -> Vec<Value> {
-    let deletes = |c: &Value| c.get("$patch").and_then(Value::as_str) == Some("delete");
-    let same = |a: &Value, b: &Value| a.get(key) == b.get(key);
-    let place = |item: &Value| current.iter().position(|c| same(c, item));
-    let mut patched: Vec<Value> = Vec::new();
-    for change in changes.iter().filter(|c| !deletes(c)) {
-        let present =
-            place(change).map_or_else(|| Value::Object(Map::new()), |at| current[at].clone());
-        patched.push(patch(&present, change, shape));
+fn patch_list(current: &[Value], changes: &[Value], shape: &Shape) -> Vec<Value> {
+    let directive = |c: &Value| c.get("$patch").and_then(Value::as_str).map(str::to_owned);
+    if changes.iter().any(|c| directive(c).as_deref() == Some("replace")) {
+        return changes.iter().filter(|c| directive(c).is_none()).cloned().collect();
     }
-    let mut untouched =
-        current.iter().filter(|item| !changes.iter().any(|c| same(c, item))).peekable();
-    // Items of the patch keep their order; the others go in front of the first that followed them.
-    let mut result = Vec::with_capacity(current.len() + patched.len());
-    for item in patched {
-        while let (Some(other), Some(at)) = (untouched.peek(), place(&item)) {
+    if !shape.is_granular_list() {
+        return changes.to_vec();
+    }
+    let mut result = current.to_vec();
+    let mut order = Vec::new();
+    for change in changes {
+        let at = result.iter().position(|item| same(item, change, shape));
+        match (at, directive(change).as_deref()) {
+            (Some(at), Some("delete")) => {
+                result.remove(at);
+            }
+            (None, Some("delete")) => {}
+            (Some(at), _) => {
+                result[at] = patch(&result[at], change, shape.item());
+                order.push(change.clone());
+            }
+            (None, _) => {
+                result.push(patch(&Value::Null, change, shape.item()));
+                order.push(change.clone());
+            }
+        }
+    }
+    arrange(result, &order, current, shape)
+}
+
+/// The items that `order` names, in that order; each of the others goes in front of the first of
+/// them that followed it in the live list.
+fn arrange(items: Vec<Value>, order: &[Value], live: &[Value], shape: &Shape) -> Vec<Value> {
+    let place = |item: &Value| live.iter().position(|l| same(l, item, shape));
+    let (mut named, others): (Vec<Value>, Vec<Value>) =
+        items.into_iter().partition(|item| order.iter().any(|o| same(o, item, shape)));
+    named.sort_by_key(|item| order.iter().position(|o| same(o, item, shape)));
+    let mut others = others.into_iter().peekable();
+    let mut result = Vec::new();
+    for item in named {
+        while let (Some(other), Some(at)) = (others.peek(), place(&item)) {
             if place(other).is_none_or(|other_at| other_at > at) {
                 break;
             }
-            result.extend(untouched.next().cloned());
+            result.extend(others.next());
         }
         result.push(item);
     }
-    result.extend(untouched.cloned());
+    result.extend(others);
     result
 }

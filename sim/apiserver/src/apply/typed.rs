@@ -89,10 +89,6 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
-    }
-
     fn put_below(&mut self, element: &str, below: Difference) {
         self.added.insert_below(element, below.added);
         self.modified.insert_below(element, below.modified);

@@ -135,7 +135,7 @@ fn apply(call: &mut Call<'_>) -> Result<Reply, ApiError> {
         Some(stored) => {
             let merged = merge(call, &stored.value, &config, &options)?;
             if info.is_custom() {
-                refuse_emptied(call, &merged, &stored.value)?;
+                refuse_emptied(call, &merged)?;
             }
             let merged = with_system_fields(merged, &config, &stored);
             write::update(call, merged, &stored, &options, warnings, true)
@@ -163,9 +163,9 @@ fn apply(call: &mut Call<'_>) -> Result<Reply, ApiError> {
 
 /// A container that somebody still owns, and whose last field an apply takes away, is left null;
 /// a custom resource does not get past validation with it.
-fn refuse_emptied(call: &Call<'_>, merged: &Value, live: &Value) -> Result<(), ApiError> {
+fn refuse_emptied(call: &Call<'_>, merged: &Value) -> Result<(), ApiError> {
     let info = &call.target.info;
-    let Some((path, kind)) = emptied("", merged, live, &info.shape) else { return Ok(()) };
+    let Some((path, kind)) = emptied("", merged, &info.shape) else { return Ok(()) };
     let cause = format!("Invalid value: \"null\": {path} in body must be of type {kind}: \"null\"");
     let message =
         format!("{} {:?} is invalid: {path}: {cause}", info.qualified_kind(), call.target.name);
@@ -173,21 +173,22 @@ fn refuse_emptied(call: &Call<'_>, merged: &Value, live: &Value) -> Result<(), A
     Err(error.about(&info.group, &info.kind, &call.target.name))
 }
 
-/// The first null of a declared field, and what was there before.
-fn emptied(
-    path: &str,
-    merged: &Value,
-    live: &Value,
-    shape: &Shape,
-) -> Option<(String, &'static str)> {
-    match (merged, live) {
-        (Value::Null, Value::Object(_)) => Some((path.to_owned(), "object")),
-        (Value::Null, Value::Array(_)) => Some((path.to_owned(), "array")),
-        (Value::Object(merged), Value::Object(live)) => {
-            merged.iter().filter(|(name, _)| shape.declares(name)).find_map(|(name, value)| {
+/// The first null of a declared field, and what should be there.
+fn emptied(path: &str, merged: &Value, shape: &Shape) -> Option<(String, &'static str)> {
+    match merged {
+        Value::Null if shape.is_granular_list() => Some((path.to_owned(), "array")),
+        Value::Null => Some((path.to_owned(), "object")),
+        Value::Object(fields) if shape.is_granular_map() => {
+            // Within fields without a schema, null is a value.
+            let mut declared = fields.iter().filter(|_| !matches!(shape, Shape::Deduced));
+            declared.find_map(|(name, value)| {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                emptied(&path, value, live.get(name)?, shape.field(name))
+                emptied(&path, value, shape.field(name))
             })
+        }
+        Value::Array(items) if shape.is_granular_list() => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(at, item)| emptied(&format!("{path}[{at}]"), item, shape.item()))
         }
         _ => None,
     }

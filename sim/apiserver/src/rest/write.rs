@@ -17,7 +17,8 @@ use crate::convert;
 use crate::expiry;
 use crate::gc;
 use crate::object::{
-    Object, annotation, finalizers, is_deleting, meta, meta_mut, meta_str, set_meta, time,
+    Object, annotation, finalizers, is_deleting, keep_field, meta, meta_mut, meta_str, set_meta,
+    time,
 };
 use crate::registry;
 use crate::resource::StorageKey;
@@ -268,6 +269,8 @@ pub(super) fn update(
 ) -> Result<Reply, ApiError> {
     let info = Arc::clone(&call.target.info);
     check_version(call, &value, stored)?;
+    // An object stays stored in the version in which it was created.
+    keep_field(&mut value, &stored.value, "apiVersion");
     meta_mut(&mut value).remove("resourceVersion");
     if !tracked {
         crate::object::keep_meta(&mut value, &stored.value, "managedFields");

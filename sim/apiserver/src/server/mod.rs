@@ -60,7 +60,7 @@ pub struct Options {
     pub rbac: bool,
     /// Whether ValidatingAdmissionPolicies are evaluated.
     pub policies: bool,
-    /// How long a change of policies takes to be in force, milliseconds; about 3 s on a real server.
+    /// How long a change of policies takes to be in force, milliseconds; on a real server 3 s.
     pub policy_lag_ms: u64,
     /// Whether Deployments, Jobs and claims are driven to their desired state.
     pub controllers: bool,

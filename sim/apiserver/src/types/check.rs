@@ -13,8 +13,8 @@ pub(crate) enum Problem {
     Mistyped(String, String),
 }
 
-/// Booleans, numbers and texts that are no pointers in Go, and so are dropped when they say nothing.
-/// Others are kept: whether they are pointers, a schema does not tell.
+/// Booleans, numbers and texts that are no pointers in Go, and so are dropped when they say
+/// nothing. Others are kept: whether they are pointers, a schema does not tell.
 const DROPPED_FALSE: [&str; 7] =
     ["hostIPC", "hostNetwork", "hostPID", "readOnly", "stdin", "stdinOnce", "tty"];
 const DROPPED_ZERO: [&str; 6] = [

@@ -80,8 +80,25 @@ fn compare(name: &str, steps: &str, answers: &str) {
     assert!(report.is_empty(), "{name}:\n{}", report.join("\n"));
 }
 
+/// Every recorded conversation has a test, and every test a conversation.
+#[test]
+fn no_conversation_is_forgotten() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conversations");
+    let mut found: Vec<String> = std::fs::read_dir(folder)
+        .expect("the folder is part of the package")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned))
+        .collect();
+    found.sort();
+    let mut compared = COMPARED.map(str::to_owned).to_vec();
+    compared.sort();
+    assert_eq!(found, compared);
+}
+
 macro_rules! conversations {
-    ($($name:ident),* $(,)?) => {$(
+    ($($name:ident),* $(,)?) => {
+        const COMPARED: [&str; [$(stringify!($name)),*].len()] = [$(stringify!($name)),*];
+$(
         #[test]
         fn $name() {
             compare(
@@ -107,5 +124,7 @@ conversations!(
     events,
     random_config_maps,
     random_deployments,
-    random_custom
+    random_custom,
+    empties,
+    strategic
 );

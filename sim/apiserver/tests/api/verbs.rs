@@ -123,3 +123,33 @@ fn the_history_has_every_attempt_with_its_stamps_and_outcome() {
     );
     assert!(writes.iter().all(|w| w.uid == uid && w.user == "kubernetes-admin"));
 }
+
+#[test]
+fn versions_of_a_custom_resource_are_views_of_one_object() {
+    let world = World::new();
+    let schema = json!({"openAPIV3Schema": {"type": "object",
+        "x-kubernetes-preserve-unknown-fields": true}});
+    let version = |name: &str, storage: bool| json!({"name": name, "served": true, "storage": storage, "schema": schema});
+    let definition = json!({
+        "metadata": {"name": "things.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced",
+                 "names": {"plural": "things", "kind": "Thing"},
+                 "versions": [version("v1", true), version("v2", false)]},
+    });
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    world.post(definitions, definition).expect(201);
+    let path = |v: &str| format!("/apis/example.com/{v}/namespaces/default/things/a");
+    let thing = |v: &str| {
+        json!({"apiVersion": format!("example.com/{v}"), "kind": "Thing",
+               "metadata": {"name": "a"}, "spec": {"n": 1}})
+    };
+    let first = world.apply("x", &path("v1"), thing("v1")).expect(201);
+    let second = world.apply("x", &path("v2"), thing("v2")).expect(200);
+    assert_eq!(second.text("/apiVersion"), "example.com/v2");
+    assert_eq!(second.uid(), first.uid());
+    assert_eq!(world.get(&path("v1")).text("/apiVersion"), "example.com/v1");
+    let third = world.apply("x", &path("v2"), thing("v2")).expect(200);
+    assert_eq!(third.rv(), second.rv());
+    world.delete(&format!("{definitions}/things.example.com"), None).expect(200);
+    assert_eq!(world.get(&path("v1")).expect(404).body, "404 page not found\n");
+}
