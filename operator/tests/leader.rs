@@ -562,3 +562,27 @@ async fn no_write_arrives_before_the_log_holds_what_it_rests_on() {
     assert_eq!(checked.load(std::sync::atomic::Ordering::Relaxed), 5);
     leader.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_during_a_write_waits_for_its_outcome() {
+    let (world, leader) = with_agent(&json!({})).await;
+    world.fate(|request| {
+        let late = request.method() == "PATCH" && !request.uri().path().ends_with("/status");
+        if late { Fate::Late(300) } else { Fate::Arrives }
+    });
+    for n in 0..12 {
+        let mode = if n % 2 == 0 { "Suspended" } else { "Running" };
+        let team = format!("team-{n}");
+        let patch = json!({"spec": {"operatingMode": mode, "team": team}});
+        world.merge(&format!("{AGENTS}/a"), &patch);
+        world.pass(Duration::from_millis(170)).await;
+    }
+    settled(&world).await;
+    assert_eq!(replicas(&world), Some(1));
+    let landed = world.writes().into_iter().filter(|write| {
+        write.verb == "apply" && write.subresource.is_empty() && write.status_code < 300
+    });
+    assert_eq!(outcomes_so_far(&world), landed.count(), "every write has its outcome in the log");
+    outcomes(&world);
+    leader.stop().await;
+}

@@ -1,4 +1,5 @@
-//! Pieces of the canonical form that records are written in; `crate::canonical` writes whole values.
+//! Pieces of the canonical form that records are written in; `crate::canonical` writes whole
+//! values.
 
 use sha2::{Digest, Sha256};
 

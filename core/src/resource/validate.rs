@@ -1,8 +1,8 @@
 //! What the schema cannot say, and what it says, once more: a spec that fails is never acted on.
 //!
 //! Where the CRDs of an older release are installed, or their rules are switched off, the API
-//! server lets more through than we can run. Every finding names the field, its value and the fix, and
-//! becomes the condition `Accepted=False`; the last accepted spec stays in force.
+//! server lets more through than we can run. Every finding names the field, its value and the fix,
+//! and becomes the condition `Accepted=False`; the last accepted spec stays in force.
 
 use std::collections::BTreeSet;
 

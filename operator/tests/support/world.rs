@@ -35,6 +35,8 @@ pub enum Fate {
     AnswerLost,
     /// The server does it and answers 500.
     FailsAfter,
+    /// It is answered after so many milliseconds more.
+    Late(u64),
     /// It never arrives, and nobody says so.
     Lost,
 }
@@ -68,6 +70,11 @@ impl Network for Wire {
             let perform = || server.handle(clock.wall().0, request);
             let (head, body) = match fate {
                 Fate::Arrives => perform().into_parts(),
+                Fate::Late(ms) => {
+                    let answer = perform();
+                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    answer.into_parts()
+                }
                 Fate::Lost => futures::future::pending().await,
                 Fate::Refused(code) => return Ok(status(code)),
                 Fate::FailsAfter => {

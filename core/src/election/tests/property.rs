@@ -81,7 +81,8 @@ proptest! {
         }
         prop_assert_eq!(world.overlaps(true).len(), 0, "{:#?}", world.overlaps(true));
         // Then all is well, and what was under way arrives.
-        world.faults = Faults { latency: SECOND / 100, watch_latency: SECOND / 10, ..Faults::default() };
+        let (latency, watch_latency) = (SECOND / 100, SECOND / 10);
+        world.faults = Faults { latency, watch_latency, ..Faults::default() };
         world.cut.clear();
         world.run_until(world.now + 60 * SECOND + 6 * lease);
         prop_assert_eq!(world.leaders().len(), 1, "no leader although all is well");

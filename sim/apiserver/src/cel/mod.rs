@@ -94,7 +94,7 @@ impl<'v> Scope<'v> {
                 let value: Box<dyn Val + 'v> = (**value).clone_as_boxed();
                 (key.clone().into(), value)
             })
-            .collect::<std::collections::HashMap<_, _>>();
+            .collect::<std::collections::HashMap<_, _>>(); // order: only looked up
         self.context.add_variable_as_val(name, Box::new(CelMap::from(entries)));
     }
 

@@ -1,7 +1,5 @@
 //! JSON as CEL values that borrow their strings, cut down to what an expression can reach.
 
-use std::collections::HashMap;
-
 use ::cel::common::types::{
     CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt,
 };
@@ -10,13 +8,16 @@ use serde_json::Value;
 
 use super::need::Need;
 
+/// The type that the cel crate asks for; entries are only looked up.
+type Fields<'v> = std::collections::HashMap<CelMapKey<'v>, Box<dyn Val + 'v>>; // order: unread
+
 /// The value; fields of objects that `need` does not reach are left out.
 pub(super) fn of_json<'v>(json: &'v Value, need: &Need) -> Box<dyn Val + 'v> {
     let Value::Object(fields) = json else { return whole(json) };
     if need.is_whole() {
         return whole(json);
     }
-    let reached: HashMap<CelMapKey<'v>, Box<dyn Val + 'v>> = fields
+    let reached: Fields<'v> = fields
         .iter()
         .filter_map(|(key, value)| {
             need.field(key).map(|need| (CelMapKey::from(key.as_str()), of_json(value, need)))
@@ -41,7 +42,7 @@ fn whole(json: &Value) -> Box<dyn Val + '_> {
         Value::String(text) => Box::new(CelString::from(text.as_str())),
         Value::Array(items) => Box::new(CelList::from(items.iter().map(whole).collect::<Vec<_>>())),
         Value::Object(fields) => {
-            let entries: HashMap<CelMapKey<'_>, Box<dyn Val + '_>> =
+            let entries: Fields<'_> =
                 fields.iter().map(|(k, v)| (CelMapKey::from(k.as_str()), whole(v))).collect();
             Box::new(CelMap::from(entries))
         }

@@ -56,23 +56,41 @@ macro_rules! operations {
 operations! {
     create_bucket => bucket::create, CreateBucketInput, CreateBucketOutput;
     delete_bucket => bucket::delete, DeleteBucketInput, DeleteBucketOutput;
-    delete_bucket_policy => bucket::delete_policy, DeleteBucketPolicyInput, DeleteBucketPolicyOutput;
+    delete_bucket_policy => bucket::delete_policy,
+        DeleteBucketPolicyInput,
+        DeleteBucketPolicyOutput;
     delete_object => delete::delete_object, DeleteObjectInput, DeleteObjectOutput;
     delete_objects => delete::delete_objects, DeleteObjectsInput, DeleteObjectsOutput;
     get_bucket_location => bucket::location, GetBucketLocationInput, GetBucketLocationOutput;
     get_bucket_policy => bucket::get_policy, GetBucketPolicyInput, GetBucketPolicyOutput;
-    get_bucket_versioning => bucket::get_versioning, GetBucketVersioningInput, GetBucketVersioningOutput;
-    get_object_legal_hold => protect::get_legal_hold, GetObjectLegalHoldInput, GetObjectLegalHoldOutput;
-    get_object_lock_configuration => protect::get_configuration, GetObjectLockConfigurationInput, GetObjectLockConfigurationOutput;
-    get_object_retention => protect::get_retention, GetObjectRetentionInput, GetObjectRetentionOutput;
+    get_bucket_versioning => bucket::get_versioning,
+        GetBucketVersioningInput,
+        GetBucketVersioningOutput;
+    get_object_legal_hold => protect::get_legal_hold,
+        GetObjectLegalHoldInput,
+        GetObjectLegalHoldOutput;
+    get_object_lock_configuration => protect::get_configuration,
+        GetObjectLockConfigurationInput,
+        GetObjectLockConfigurationOutput;
+    get_object_retention => protect::get_retention,
+        GetObjectRetentionInput,
+        GetObjectRetentionOutput;
     head_bucket => bucket::head, HeadBucketInput, HeadBucketOutput;
     list_buckets => bucket::list, ListBucketsInput, ListBucketsOutput;
     list_object_versions => list::versions, ListObjectVersionsInput, ListObjectVersionsOutput;
     list_objects => list::objects, ListObjectsInput, ListObjectsOutput;
     list_objects_v2 => list::objects_v2, ListObjectsV2Input, ListObjectsV2Output;
     put_bucket_policy => bucket::put_policy, PutBucketPolicyInput, PutBucketPolicyOutput;
-    put_bucket_versioning => bucket::put_versioning, PutBucketVersioningInput, PutBucketVersioningOutput;
-    put_object_legal_hold => protect::put_legal_hold, PutObjectLegalHoldInput, PutObjectLegalHoldOutput;
-    put_object_lock_configuration => protect::put_configuration, PutObjectLockConfigurationInput, PutObjectLockConfigurationOutput;
-    put_object_retention => protect::put_retention, PutObjectRetentionInput, PutObjectRetentionOutput;
+    put_bucket_versioning => bucket::put_versioning,
+        PutBucketVersioningInput,
+        PutBucketVersioningOutput;
+    put_object_legal_hold => protect::put_legal_hold,
+        PutObjectLegalHoldInput,
+        PutObjectLegalHoldOutput;
+    put_object_lock_configuration => protect::put_configuration,
+        PutObjectLockConfigurationInput,
+        PutObjectLockConfigurationOutput;
+    put_object_retention => protect::put_retention,
+        PutObjectRetentionInput,
+        PutObjectRetentionOutput;
 }
