@@ -150,6 +150,34 @@ fn a_killed_demo_takes_its_replicas_with_it() {
     assert!(children_of(pid).is_empty(), "replicas outlived a killed demo");
 }
 
+#[test]
+fn both_demos_hold_what_they_claim() {
+    let demos = ["s3", "file"].map(|store| {
+        std::thread::spawn(move || {
+            let folder = tempfile::tempdir().unwrap();
+            let place = folder.path().to_str().unwrap();
+            let output = demo(&["--json", "--event-store", store, "--agents", "4", "--dir", place])
+                .output()
+                .unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            let report = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(output.status.code(), Some(0), "{store}: {said}{report}");
+            let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+            assert_eq!(report["refuted"], serde_json::json!([]), "{store}");
+            assert!(report["comparison"]["objects"].as_u64().unwrap() > 20, "{store}: {report}");
+            let log = folder.path().join("log");
+            let verified = Command::new(env!("CARGO_BIN_EXE_rynxs"))
+                .args(["log", "verify", log.to_str().unwrap()])
+                .output()
+                .unwrap();
+            assert!(verified.status.success(), "what is left behind verifies: {verified:?}");
+        })
+    });
+    for demo in demos {
+        demo.join().unwrap();
+    }
+}
+
 /// `--keep`, then the real kubectl with the kubeconfig that the demo wrote.
 #[test]
 fn kubectl_works_on_a_demo_that_is_kept() {

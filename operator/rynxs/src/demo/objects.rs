@@ -62,6 +62,10 @@ pub(super) async fn begin(world: &mut World) -> Result<Follower, Failure> {
          default of 15s, and valid by the same rules",
         timing[0], timing[1], timing[2], timing[3], timing[4]
     ));
+    world.story.tell(
+        "no Lease is there yet; one may have been deleted under a leader, so the replicas wait for \
+         as long as it could have been valid",
+    );
     for number in 1..=world.plan.replicas {
         world.start_replica(&format!("rynxs-{number}")).await?;
     }
@@ -112,7 +116,7 @@ pub(super) async fn edit(
             .await?;
     }
     workload::settled(world, PATIENCE).await?;
-    world.story.tell(format!("{} agents edited, and ready again", edited.len()));
+    world.story.tell(format!("{} of the agents edited, and all ready again", edited.len()));
     Ok(())
 }
 
