@@ -35,8 +35,8 @@ struct Cli {
 enum Command {
     Operator(Box<operator::OperatorArgs>),
     #[cfg(feature = "demo")]
-    Demo(crate::demo::DemoArgs),
-    Log(log::LogCommand),
+    Demo(Box<crate::demo::DemoArgs>),
+    Log(Box<log::LogCommand>),
     Crd(crd::CrdArgs),
     Completions(completions::CompletionsArgs),
 }

@@ -42,6 +42,7 @@ pub struct Metrics {
 impl Metrics {
     /// All metrics, registered, every label of a closed list present with value 0.
     #[must_use]
+    #[allow(clippy::too_many_lines, reason = "one list: every metric with its help text")]
     pub fn new() -> Self {
         let r = Builder(Registry::new());
         r.gauge_vec("rynxs_build_info", "Always 1; says which build runs.", &["version"])

@@ -47,7 +47,11 @@ impl TailArgs {
         for bytes in newest {
             printer.record(&alone(&bytes)?, |_, _| true)?;
         }
-        while self.follow {
+        if !self.follow {
+            printer.end()?;
+            return Ok(Exit::Done);
+        }
+        loop {
             match reader.next().await? {
                 Next::Record(bytes) => {
                     printer.record(&chain.push(&bytes).map_err(broken)?, |_, _| true)?;
