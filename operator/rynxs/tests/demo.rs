@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
 #![cfg(feature = "demo")]
 #![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -19,6 +20,33 @@ fn demo(arguments: &[&str]) -> Command {
 fn run(arguments: &[&str]) -> (i32, String) {
     let output = demo(arguments).output().unwrap();
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// A demo that does not outlive a failing test.
+struct Running(Child);
+
+impl std::ops::Deref for Running {
+    type Target = Child;
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(arguments: &[&str]) -> Running {
+    Running(demo(arguments).spawn().unwrap())
 }
 
 fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
@@ -89,7 +117,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 fn ctrl_c_ends_everything_at_any_point() {
     for after_ms in [50, 400, 1_500, 4_000, 12_000] {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = demo(&["--dir", folder.path().to_str().unwrap()]).spawn().unwrap();
+        let mut child = start(&["--dir", folder.path().to_str().unwrap()]);
         if let Some(status) = wait(&mut child, Duration::from_millis(after_ms)) {
             let mut error = String::new();
             child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
@@ -111,7 +139,7 @@ fn ctrl_c_ends_everything_at_any_point() {
 #[test]
 fn a_killed_demo_takes_its_replicas_with_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = demo(&["--dir", folder.path().to_str().unwrap()]).spawn().unwrap();
+    let mut child = start(&["--dir", folder.path().to_str().unwrap()]);
     let until = Instant::now() + Duration::from_secs(30);
     while children_of(child.id()).len() < 3 {
         assert!(Instant::now() < until, "three replicas never ran");
@@ -134,7 +162,7 @@ fn kubectl_works_on_a_demo_that_is_kept() {
     }
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().to_str().unwrap().to_owned();
-    let mut child = demo(&["--keep", "--agents", "3", "--dir", &place]).spawn().unwrap();
+    let mut child = start(&["--keep", "--agents", "3", "--dir", &place]);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut told = Vec::new();
     while !told.last().is_some_and(|line: &String| line.contains("keeps running")) {

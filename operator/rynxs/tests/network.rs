@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
 #![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
 #![cfg(feature = "demo")]
 #![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

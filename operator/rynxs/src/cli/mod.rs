@@ -35,7 +35,7 @@ struct Cli {
 enum Command {
     Operator(Box<operator::OperatorArgs>),
     #[cfg(feature = "demo")]
-    Demo(Box<crate::demo::DemoArgs>),
+    Demo(crate::demo::DemoArgs),
     Log(Box<log::LogCommand>),
     Crd(crd::CrdArgs),
     Completions(completions::CompletionsArgs),

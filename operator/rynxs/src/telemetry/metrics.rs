@@ -17,66 +17,42 @@ const REPLAY_BUCKETS_S: [f64; 10] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0,
 /// Counters, gauges and histograms in a registry of their own.
 pub struct Metrics {
     registry: Registry,
+    log: Log,
+    election: Election,
+    work: Work,
+}
+
+/// The event log: what was appended, and what went wrong.
+struct Log {
     events: IntCounterVec,
-    reconcile: HistogramVec,
-    reconcile_errors: IntCounterVec,
-    leading: IntGauge,
-    transitions: IntCounter,
-    election_failures: IntCounterVec,
+    head_seq: IntGauge,
+    head_epoch: IntGauge,
+    put_errors: IntCounterVec,
+    append_unknown: IntCounter,
     replay: Histogram,
     replayed_records: IntGauge,
     checkpoint_create: Histogram,
     checkpoint_verify_failures: IntCounter,
-    put_errors: IntCounterVec,
-    append_unknown: IntCounter,
-    stale_writes: IntCounterVec,
-    term_lost: IntCounter,
-    queue_depth: IntGaugeVec,
-    queue_full: IntCounterVec,
-    head_seq: IntGauge,
-    head_epoch: IntGauge,
-    requests: IntCounterVec,
-    ready: IntGauge,
 }
 
-impl Metrics {
-    /// All metrics, registered, every label of a closed list present with value 0.
-    #[must_use]
-    #[allow(clippy::too_many_lines, reason = "one list: every metric with its help text")]
-    pub fn new() -> Self {
-        let r = Builder(Registry::new());
-        r.gauge_vec("rynxs_build_info", "Always 1; says which build runs.", &["version"])
-            .with_label_values(&[env!("CARGO_PKG_VERSION")])
-            .set(1);
-        let metrics = Self {
+impl Log {
+    fn new(r: &Builder) -> Self {
+        Self {
             events: r.counter_vec(
                 "rynxs_events_total",
                 "Events acknowledged by the event log, by type.",
                 &["event_type"],
             ),
-            reconcile: r.histogram_vec(
-                "rynxs_reconcile_duration_seconds",
-                "From a subject's first pending action to its last acknowledged outcome.",
-                &RECONCILE_BUCKETS_S,
-                &["resource_type"],
+            head_seq: r.gauge("rynxs_log_head_seq", "Position of the last acknowledged record."),
+            head_epoch: r.gauge("rynxs_log_epoch", "Epoch of the last acknowledged record."),
+            put_errors: r.counter_vec(
+                "rynxs_s3_put_errors_total",
+                "PUTs of records that were not answered by 200, by kind of answer.",
+                &["error_type"],
             ),
-            reconcile_errors: r.counter_vec(
-                "rynxs_reconcile_errors_total",
-                "Passes over a subject that ended with an error and will be retried.",
-                &["resource_type"],
-            ),
-            leading: r.gauge(
-                "rynxs_leader_election_status",
-                "1 while this replica leads, 0 while it follows.",
-            ),
-            transitions: r.counter(
-                "rynxs_leader_election_transitions_total",
-                "Times that this replica gained or lost leadership.",
-            ),
-            election_failures: r.counter_vec(
-                "rynxs_leader_election_failures_total",
-                "Failed attempts to acquire, renew or release the Lease, by reason.",
-                &["reason"],
+            append_unknown: r.counter(
+                "rynxs_append_unknown_total",
+                "Appends whose answer left open whether they were applied.",
             ),
             replay: r.histogram(
                 "rynxs_replay_duration_seconds",
@@ -96,64 +72,126 @@ impl Metrics {
                 "rynxs_checkpoint_verify_failures_total",
                 "Checkpoints that did not verify.",
             ),
-            put_errors: r.counter_vec(
-                "rynxs_s3_put_errors_total",
-                "PUTs of records that were not answered by 200, by kind of answer.",
-                &["error_type"],
+        }
+    }
+}
+
+/// Who leads, and what keeps others from it.
+struct Election {
+    leading: IntGauge,
+    transitions: IntCounter,
+    failures: IntCounterVec,
+    stale_writes: IntCounterVec,
+    term_lost: IntCounter,
+    ready: IntGauge,
+}
+
+impl Election {
+    fn new(r: &Builder) -> Self {
+        Self {
+            leading: r.gauge(
+                "rynxs_leader_election_status",
+                "1 while this replica leads, 0 while it follows.",
             ),
-            append_unknown: r.counter(
-                "rynxs_append_unknown_total",
-                "Appends whose answer left open whether they were applied.",
+            transitions: r.counter(
+                "rynxs_leader_election_transitions_total",
+                "Times that this replica gained or lost leadership.",
+            ),
+            failures: r.counter_vec(
+                "rynxs_leader_election_failures_total",
+                "Failed attempts to acquire, renew or release the Lease, by reason.",
+                &["reason"],
             ),
             stale_writes: r.counter_vec(
                 "rynxs_stale_writes_refused_total",
-                "Writes of this replica refused because a newer decision or epoch exists, by who refused.",
+                "Writes refused because a newer decision or epoch exists, by who refused.",
                 &["cause"],
             ),
             term_lost: r.counter(
                 "rynxs_term_lost_across_write_total",
                 "Terms that ended while a write was under way; its outcome is not recorded.",
             ),
-            queue_depth: r.gauge_vec("rynxs_queue_depth", "Entries in a bounded queue.", &["queue"]),
+            ready: r.gauge("rynxs_ready", "1 while this replica can serve, leading or following."),
+        }
+    }
+}
+
+/// What bringing the cluster to its desired state takes.
+struct Work {
+    reconcile: HistogramVec,
+    reconcile_errors: IntCounterVec,
+    queue_depth: IntGaugeVec,
+    queue_full: IntCounterVec,
+    requests: IntCounterVec,
+}
+
+impl Work {
+    fn new(r: &Builder) -> Self {
+        Self {
+            reconcile: r.histogram_vec(
+                "rynxs_reconcile_duration_seconds",
+                "From a subject's first pending action to its last acknowledged outcome.",
+                &RECONCILE_BUCKETS_S,
+                &["resource_type"],
+            ),
+            reconcile_errors: r.counter_vec(
+                "rynxs_reconcile_errors_total",
+                "Passes over a subject that ended with an error and will be retried.",
+                &["resource_type"],
+            ),
+            queue_depth: r.gauge_vec(
+                "rynxs_queue_depth",
+                "Entries in a bounded queue.",
+                &["queue"],
+            ),
             queue_full: r.counter_vec(
                 "rynxs_queue_full_total",
                 "Times that a bounded queue was full and something waited or was dropped.",
                 &["queue"],
             ),
-            head_seq: r.gauge("rynxs_log_head_seq", "Position of the last acknowledged record."),
-            head_epoch: r.gauge("rynxs_log_epoch", "Epoch of the last acknowledged record."),
             requests: r.counter_vec(
                 "rynxs_kubernetes_requests_total",
                 "Requests to the API server; code 0 is no answer.",
                 &["verb", "resource", "code"],
             ),
-            ready: r.gauge("rynxs_ready", "1 while this replica can serve, leading or following."),
-            registry: r.0,
-        };
+        }
+    }
+}
+
+impl Metrics {
+    /// All metrics, registered, every label of a closed list present with value 0.
+    #[must_use]
+    pub fn new() -> Self {
+        let r = Builder(Registry::new());
+        r.gauge_vec("rynxs_build_info", "Always 1; says which build runs.", &["version"])
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        let (log, election, work) = (Log::new(&r), Election::new(&r), Work::new(&r));
+        let metrics = Self { registry: r.0, log, election, work };
         metrics.start_at_zero();
         metrics
     }
 
     fn start_at_zero(&self) {
         for event_type in EVENT_TYPES {
-            self.events.with_label_values(&[event_type]);
+            self.log.events.with_label_values(&[event_type]);
         }
         for resource in Resource::ALL {
-            self.reconcile.with_label_values(&[resource.text()]);
-            self.reconcile_errors.with_label_values(&[resource.text()]);
+            self.work.reconcile.with_label_values(&[resource.text()]);
+            self.work.reconcile_errors.with_label_values(&[resource.text()]);
         }
         for reason in ElectionFailure::ALL {
-            self.election_failures.with_label_values(&[reason.text()]);
+            self.election.failures.with_label_values(&[reason.text()]);
         }
         for error in PutError::ALL {
-            self.put_errors.with_label_values(&[error.text()]);
+            self.log.put_errors.with_label_values(&[error.text()]);
         }
         for cause in RefusedBy::ALL {
-            self.stale_writes.with_label_values(&[cause.text()]);
+            self.election.stale_writes.with_label_values(&[cause.text()]);
         }
         for queue in Queue::ALL {
-            self.queue_depth.with_label_values(&[queue.text()]);
-            self.queue_full.with_label_values(&[queue.text()]);
+            self.work.queue_depth.with_label_values(&[queue.text()]);
+            self.work.queue_full.with_label_values(&[queue.text()]);
         }
     }
 
@@ -161,45 +199,52 @@ impl Metrics {
     pub fn note(&self, signal: &Signal) {
         match signal {
             Signal::EventAppended(event_type) => {
-                self.events.with_label_values(&[event_type]).inc();
+                self.log.events.with_label_values(&[event_type]).inc();
             }
             Signal::Reconciled { resource, took, ok } => {
-                self.reconcile.with_label_values(&[resource.text()]).observe(took.as_secs_f64());
+                self.work
+                    .reconcile
+                    .with_label_values(&[resource.text()])
+                    .observe(took.as_secs_f64());
                 if !ok {
-                    self.reconcile_errors.with_label_values(&[resource.text()]).inc();
+                    self.work.reconcile_errors.with_label_values(&[resource.text()]).inc();
                 }
             }
-            Signal::Leading(yes) => self.leading.set(i64::from(*yes)),
-            Signal::LeaderTransition => self.transitions.inc(),
+            Signal::Leading(yes) => self.election.leading.set(i64::from(*yes)),
+            Signal::LeaderTransition => self.election.transitions.inc(),
             Signal::ElectionFailure(reason) => {
-                self.election_failures.with_label_values(&[reason.text()]).inc();
+                self.election.failures.with_label_values(&[reason.text()]).inc();
             }
             Signal::Replayed { took, records, .. } => {
-                self.replay.observe(took.as_secs_f64());
-                self.replayed_records.set(number(*records));
+                self.log.replay.observe(took.as_secs_f64());
+                self.log.replayed_records.set(number(*records));
             }
-            Signal::AppendUnknown => self.append_unknown.inc(),
-            Signal::PutError(error) => self.put_errors.with_label_values(&[error.text()]).inc(),
+            Signal::AppendUnknown => self.log.append_unknown.inc(),
+            Signal::PutError(error) => self.log.put_errors.with_label_values(&[error.text()]).inc(),
             Signal::StaleWriteRefused(by) => {
-                self.stale_writes.with_label_values(&[by.text()]).inc();
+                self.election.stale_writes.with_label_values(&[by.text()]).inc();
             }
-            Signal::TermLostAcrossWrite => self.term_lost.inc(),
+            Signal::TermLostAcrossWrite => self.election.term_lost.inc(),
             Signal::QueueDepth(queue, depth) => {
                 let depth = i64::try_from(*depth).unwrap_or(i64::MAX);
-                self.queue_depth.with_label_values(&[queue.text()]).set(depth);
+                self.work.queue_depth.with_label_values(&[queue.text()]).set(depth);
             }
-            Signal::QueueFull(queue) => self.queue_full.with_label_values(&[queue.text()]).inc(),
+            Signal::QueueFull(queue) => {
+                self.work.queue_full.with_label_values(&[queue.text()]).inc()
+            }
             Signal::LogHead { seq, epoch } => {
-                self.head_seq.set(number(seq.0));
-                self.head_epoch.set(number(epoch.0));
+                self.log.head_seq.set(number(seq.0));
+                self.log.head_epoch.set(number(epoch.0));
             }
             Signal::KubernetesRequest { verb, resource, code: status } => {
-                self.requests.with_label_values(&[verb, resource, code(*status)]).inc();
+                self.work.requests.with_label_values(&[verb, resource, code(*status)]).inc();
             }
-            Signal::Ready(yes) => self.ready.set(i64::from(*yes)),
+            Signal::Ready(yes) => self.election.ready.set(i64::from(*yes)),
             Signal::ElectionAlive => {}
-            Signal::CheckpointCreated(took) => self.checkpoint_create.observe(took.as_secs_f64()),
-            Signal::CheckpointVerifyFailed => self.checkpoint_verify_failures.inc(),
+            Signal::CheckpointCreated(took) => {
+                self.log.checkpoint_create.observe(took.as_secs_f64())
+            }
+            Signal::CheckpointVerifyFailed => self.log.checkpoint_verify_failures.inc(),
         }
     }
 

@@ -48,8 +48,7 @@ impl TailArgs {
             printer.record(&alone(&bytes)?, |_, _| true)?;
         }
         if !self.follow {
-            printer.end()?;
-            return Ok(Exit::Done);
+            return printer.end().map(|()| Exit::Done);
         }
         loop {
             match reader.next().await? {
