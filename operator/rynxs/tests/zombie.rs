@@ -3,6 +3,8 @@
 //! A defence that nobody has seen failing without is a decoration: the same part is played with
 //! the store's condition switched off (the log must be found broken) and with the admission
 //! policies switched off (an older decision must be found over a later one).
+
+#![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
 #![cfg(feature = "demo")]
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]

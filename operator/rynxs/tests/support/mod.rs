@@ -1,5 +1,7 @@
 //! Builds real logs record by record, as a leader would, and runs the binary on them.
 
+#![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
