@@ -1,6 +1,5 @@
 //! `rynxs demo` as people start and stop it.
 
-#![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
 #![cfg(feature = "demo")]
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]

@@ -1,6 +1,5 @@
 //! `rynxs log` on good logs and on logs that somebody has damaged.
 
-#![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 

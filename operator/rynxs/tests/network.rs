@@ -1,6 +1,5 @@
 //! The network adapters on real sockets: what they call `NotSent` cannot have arrived.
 
-#![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 

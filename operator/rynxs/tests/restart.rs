@@ -1,6 +1,5 @@
 //! What a restart may and may not do: everything dead at once, a lost log, a damaged log.
 
-#![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
 #![cfg(feature = "demo")]
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]

@@ -4,7 +4,6 @@
 //! the store's condition switched off (the log must be found broken) and with the admission
 //! policies switched off (an older decision must be found over a later one).
 
-#![allow(clippy::unwrap_used, reason = "a test: what it unwraps is its claim")]
 #![cfg(feature = "demo")]
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
