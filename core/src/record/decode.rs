@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::error::RecordError;
-use super::scan::{EventSpan, Scanner, event_kind, excerpt};
+use super::scan::{EventSpan, Scan, Scanner, event_kind, excerpt};
 use super::text::sha256;
 use super::{DOMAIN, Header, MAX_EVENTS, MAX_RECORD_BYTES, MAX_WRITER_BYTES, VERSION};
 use crate::event::Event;
@@ -97,8 +97,13 @@ impl<'a> Record<'a> {
 /// log is for [`crate::chain::Chain`] to say, and whether its events are ones that this build
 /// knows is known once they are parsed.
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
+    read(bytes).map_err(|error| *error)
+}
+
+fn read(bytes: &[u8]) -> Scan<Record<'_>> {
     if bytes.len() > MAX_RECORD_BYTES {
-        return Err(RecordError::TooLarge { len: bytes.len(), limit: MAX_RECORD_BYTES });
+        let error = RecordError::TooLarge { len: bytes.len(), limit: MAX_RECORD_BYTES };
+        return Err(Box::new(error));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| RecordError::Form {
         at: error.valid_up_to(),
@@ -117,20 +122,20 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
     // happen to look like now.
     let computed = Hash(Sha256::new().chain_update(DOMAIN).chain_update(body).finalize().into());
     if computed != stored {
-        return Err(RecordError::Hash { stored, computed });
+        return Err(Box::new(RecordError::Hash { stored, computed }));
     }
     let (header, spans) = read_body(&mut scan).map_err(|error| other_version(body, error))?;
     Ok(Record { header, hash: stored, text, spans })
 }
 
-fn read_body(scan: &mut Scanner<'_>) -> Result<(Header, Vec<EventSpan>), RecordError> {
+fn read_body(scan: &mut Scanner<'_>) -> Scan<(Header, Vec<EventSpan>)> {
     scan.literal("{\"epoch\":")?;
     let epoch = Epoch(scan.unsigned()?);
     scan.literal(",\"events\":[")?;
     let mut spans = Vec::with_capacity(4);
     loop {
         if spans.len() == MAX_EVENTS {
-            return Err(RecordError::TooManyEvents { limit: MAX_EVENTS });
+            return Err(Box::new(RecordError::TooManyEvents { limit: MAX_EVENTS }));
         }
         spans.push(scan.event()?);
         if !scan.take(b',') {
@@ -165,7 +170,7 @@ fn read_body(scan: &mut Scanner<'_>) -> Result<(Header, Vec<EventSpan>), RecordE
 
 const NONCE: &str = "32 lower-case hex digits";
 
-fn hash(scan: &mut Scanner<'_>) -> Result<Hash, RecordError> {
+fn hash(scan: &mut Scanner<'_>) -> Scan<Hash> {
     const HASH: &str = "64 lower-case hex digits";
     let at = scan.position();
     let text = scan.fixed(64, HASH)?;
@@ -174,13 +179,15 @@ fn hash(scan: &mut Scanner<'_>) -> Result<Hash, RecordError> {
 
 /// A record of a later version may differ anywhere; say that rather than where.
 #[cold]
-fn other_version(body: &[u8], error: RecordError) -> RecordError {
+fn other_version(body: &[u8], error: Box<RecordError>) -> Box<RecordError> {
     #[derive(serde::Deserialize)]
     struct Versioned {
         v: u64,
     }
     match serde_json::from_slice::<Versioned>(body) {
-        Ok(Versioned { v }) if v != VERSION => RecordError::Version { found: v, known: VERSION },
+        Ok(Versioned { v }) if v != VERSION => {
+            Box::new(RecordError::Version { found: v, known: VERSION })
+        }
         _ => error,
     }
 }

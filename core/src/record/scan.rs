@@ -6,6 +6,9 @@
 
 use super::error::RecordError;
 
+/// Boxed, because every string read returns one of these: a result of two words stays in registers.
+pub(super) type Scan<T> = Result<T, Box<RecordError>>;
+
 /// Deepest nesting of one event: a spec has ten levels or so.
 const MAX_DEPTH: u32 = 64;
 
@@ -48,7 +51,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes exactly these bytes.
-    pub(super) fn literal(&mut self, literal: &'static str) -> Result<(), RecordError> {
+    pub(super) fn literal(&mut self, literal: &'static str) -> Scan<()> {
         if self.bytes[self.at..].starts_with(literal.as_bytes()) {
             self.at += literal.len();
             return Ok(());
@@ -63,6 +66,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes this byte if it is next.
+    #[inline]
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let taken = self.bytes.get(self.at) == Some(&byte);
         self.at += usize::from(taken);
@@ -70,18 +74,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next `len` bytes, where only ASCII may stand.
-    pub(super) fn fixed(
-        &mut self,
-        len: usize,
-        expected: &'static str,
-    ) -> Result<&'a str, RecordError> {
+    pub(super) fn fixed(&mut self, len: usize, expected: &'static str) -> Scan<&'a str> {
         let text = self.text.get(self.at..self.at + len).ok_or_else(|| self.error(expected))?;
         self.at += len;
         Ok(text)
     }
 
     /// An unsigned integer without sign or leading zeros.
-    pub(super) fn unsigned(&mut self) -> Result<u64, RecordError> {
+    pub(super) fn unsigned(&mut self) -> Scan<u64> {
         let start = self.at;
         self.number()?;
         self.text[start..self.at]
@@ -90,7 +90,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string; its content, borrowed if it has no escapes.
-    pub(super) fn text_value(&mut self) -> Result<std::borrow::Cow<'a, str>, RecordError> {
+    pub(super) fn text_value(&mut self) -> Scan<std::borrow::Cow<'a, str>> {
         if !self.take(b'"') {
             return Err(self.error("a string"));
         }
@@ -99,12 +99,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// Nothing but the end may be next.
-    pub(super) fn end(&self) -> Result<(), RecordError> {
+    pub(super) fn end(&self) -> Scan<()> {
         if self.at == self.bytes.len() { Ok(()) } else { Err(self.error("the end")) }
     }
 
     /// One event: an object with a `type` that is a plain string.
-    pub(super) fn event(&mut self) -> Result<EventSpan, RecordError> {
+    pub(super) fn event(&mut self) -> Scan<EventSpan> {
         let start = self.at;
         if !self.take(b'{') {
             return Err(self.error("an event, which is an object"));
@@ -119,7 +119,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The rest of an object behind its `{`; returns the value of key `type` if it is a string.
-    fn object_rest(&mut self, depth: u32) -> Result<Option<StringSpan>, RecordError> {
+    fn object_rest(&mut self, depth: u32) -> Scan<Option<StringSpan>> {
         let mut kind = None;
         if self.take(b'}') {
             return Ok(kind);
@@ -158,7 +158,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn value(&mut self, depth: u32) -> Result<(), RecordError> {
+    fn value(&mut self, depth: u32) -> Scan<()> {
         let Some(&byte) = self.bytes.get(self.at) else {
             return Err(self.error("a value"));
         };
@@ -184,7 +184,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn array_rest(&mut self, depth: u32) -> Result<(), RecordError> {
+    fn array_rest(&mut self, depth: u32) -> Scan<()> {
         if self.take(b']') {
             return Ok(());
         }
@@ -201,7 +201,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// An integer of 64 bits in its shortest form; the format has no fractions.
-    fn number(&mut self) -> Result<(), RecordError> {
+    fn number(&mut self) -> Scan<()> {
         const WHAT: &str = "an integer of at most 64 bits in its shortest form";
         let start = self.at;
         let negative = self.take(b'-');
@@ -227,7 +227,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// The rest of a string behind its opening quote, which is taken.
-    fn string_rest(&mut self) -> Result<StringSpan, RecordError> {
+    #[inline]
+    fn string_rest(&mut self) -> Scan<StringSpan> {
         let start = self.at;
         let mut escaped = false;
         loop {
@@ -249,7 +250,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// One escape, which must be the shortest one for its character.
-    fn escape(&mut self) -> Result<(), RecordError> {
+    fn escape(&mut self) -> Scan<()> {
         match &self.bytes[self.at + 1..] {
             [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
                 self.at += 2;
@@ -267,6 +268,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves to the next quote, backslash or control character, eight bytes at a time.
+    #[inline]
     fn skip_plain(&mut self) {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -294,11 +296,17 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether key `a` sorts before key `b`; keys sort by what they say, not by their escapes.
+    #[inline]
     fn sorted(&self, a: StringSpan, b: StringSpan) -> bool {
         if a.escaped || b.escaped {
             return self.unescaped(a) < self.unescaped(b);
         }
-        self.bytes[a.start..a.end] < self.bytes[b.start..b.end]
+        let (a, b) = (&self.bytes[a.start..a.end], &self.bytes[b.start..b.end]);
+        match (a.first(), b.first()) {
+            // Mostly the first byte tells; it costs no call.
+            (Some(first), Some(second)) if first != second => first < second,
+            _ => a < b,
+        }
     }
 
     fn unescaped(&self, span: StringSpan) -> std::borrow::Cow<'a, str> {
@@ -314,13 +322,13 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    fn error(&self, expected: &'static str) -> RecordError {
+    fn error(&self, expected: &'static str) -> Box<RecordError> {
         self.error_at(self.at, expected)
     }
 
     #[cold]
-    pub(super) fn error_at(&self, at: usize, expected: &'static str) -> RecordError {
-        RecordError::Form { at, expected, found: excerpt(self.bytes, at) }
+    pub(super) fn error_at(&self, at: usize, expected: &'static str) -> Box<RecordError> {
+        Box::new(RecordError::Form { at, expected, found: excerpt(self.bytes, at) })
     }
 }
 

@@ -13,8 +13,8 @@ fn canonical_json(value: &Value) -> String {
 
 fn scans_as_event(text: &str) -> Result<String, RecordError> {
     let mut scan = Scanner::new(text);
-    let span = scan.event()?;
-    scan.end()?;
+    let span = scan.event().map_err(|error| *error)?;
+    scan.end().map_err(|error| *error)?;
     assert_eq!((span.start, span.end), (0, text.len()));
     Ok(event_kind(text, span).to_owned())
 }
