@@ -69,7 +69,8 @@ async fn network(address: SocketAddr) -> (RealNetwork, [(Service, String); 2]) {
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
          clusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}]\n\
-         users: [{{name: c, user: {{}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n"
+         users: [{{name: c, user: {{}}}}]\n\
+         contexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n"
     );
     std::fs::write(&kubeconfig, text).unwrap();
     let options = KubernetesOptions { kubeconfig: Some(kubeconfig), context: None };

@@ -62,7 +62,8 @@ struct TelemetryArgs {
     #[arg(long, env = "LOG_LEVEL", default_value = "INFO", value_name = "LEVEL")]
     log_level: String,
     /// Form of log lines
-    #[arg(long, env = "LOG_FORMAT", value_enum, ignore_case = true, default_value_t = LogFormat::Json)]
+    #[arg(long, env = "LOG_FORMAT", value_enum, ignore_case = true,
+          default_value_t = LogFormat::Json)]
     log_format: LogFormat,
     /// Serve metrics; /livez and /readyz are served either way
     #[arg(long, env = "METRICS_ENABLED", default_value_t = true, value_name = "BOOL",
@@ -76,7 +77,8 @@ struct TelemetryArgs {
     #[arg(long, env = "METRICS_PORT", default_value_t = 8080, value_name = "PORT")]
     metrics_port: u16,
     /// Path of the metrics
-    #[arg(long, env = "METRICS_PATH", default_value = "/metrics", value_parser = url_path, value_name = "PATH")]
+    #[arg(long, env = "METRICS_PATH", default_value = "/metrics",
+          value_parser = url_path, value_name = "PATH")]
     metrics_path: String,
 }
 

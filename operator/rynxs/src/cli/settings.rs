@@ -147,13 +147,16 @@ pub struct LogArgs {
     #[arg(long, env = "APPEND_MAX_BYTES", default_value_t = 1 << 20, value_name = "BYTES")]
     pub append_max_bytes: u32,
     /// How long an open record waits for more events when nothing is in flight
-    #[arg(long, env = "APPEND_FLUSH_DELAY", default_value = "0s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "APPEND_FLUSH_DELAY", default_value = "0s",
+          value_parser = duration, value_name = "SPAN")]
     pub append_flush_delay: Duration,
     /// Longest wait for one answer of the store
-    #[arg(long, env = "APPEND_REQUEST_TIMEOUT", default_value = "5s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "APPEND_REQUEST_TIMEOUT", default_value = "5s",
+          value_parser = duration, value_name = "SPAN")]
     pub append_request_timeout: Duration,
     /// How long an append may stay unknown before leadership ends
-    #[arg(long, env = "APPEND_DEADLINE", default_value = "30s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "APPEND_DEADLINE", default_value = "30s",
+          value_parser = duration, value_name = "SPAN")]
     pub append_deadline: Duration,
 }
 
@@ -221,19 +224,24 @@ pub struct ElectionArgs {
     )]
     pub leader_election_lease_name: String,
     /// How long others wait after the Lease's last change; whole seconds
-    #[arg(long, env = "LEADER_ELECTION_LEASE_DURATION", default_value = "15s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "LEADER_ELECTION_LEASE_DURATION", default_value = "15s",
+          value_parser = duration, value_name = "SPAN")]
     pub leader_election_lease_duration: Duration,
     /// How long a leader acts after its last renewal was sent
-    #[arg(long, env = "LEADER_ELECTION_RENEW_DEADLINE", default_value = "10s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "LEADER_ELECTION_RENEW_DEADLINE", default_value = "10s",
+          value_parser = duration, value_name = "SPAN")]
     pub leader_election_renew_deadline: Duration,
     /// Time between renewals, and between attempts
-    #[arg(long, env = "LEADER_ELECTION_RETRY_PERIOD", default_value = "2s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "LEADER_ELECTION_RETRY_PERIOD", default_value = "2s",
+          value_parser = duration, value_name = "SPAN")]
     pub leader_election_retry_period: Duration,
     /// Longest wait for one answer about the Lease
-    #[arg(long, env = "LEADER_ELECTION_REQUEST_TIMEOUT", default_value = "2s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "LEADER_ELECTION_REQUEST_TIMEOUT", default_value = "2s",
+          value_parser = duration, value_name = "SPAN")]
     pub leader_election_request_timeout: Duration,
     /// Time in which everything that led has stopped after its validity ended
-    #[arg(long, env = "LEADER_ELECTION_STOP_GRACE", default_value = "3s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "LEADER_ELECTION_STOP_GRACE", default_value = "3s",
+          value_parser = duration, value_name = "SPAN")]
     pub leader_election_stop_grace: Duration,
     /// How far monotonic clocks may run too fast or too slow, in millionths
     #[arg(
@@ -262,7 +270,8 @@ pub struct ReplicaArgs {
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACES")]
     pub watch_namespaces: Vec<String>,
     /// Longest time for draining, settling the last append and releasing the Lease
-    #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value = "20s",
+          value_parser = duration, value_name = "SPAN")]
     pub shutdown_timeout: Duration,
 }
 
@@ -274,16 +283,20 @@ pub struct ReconcileArgs {
     #[arg(long, env = "RECONCILE_CONCURRENCY", default_value_t = 16, value_name = "N")]
     pub reconcile_concurrency: u32,
     /// First wait after a failure
-    #[arg(long, env = "RECONCILE_BACKOFF_MIN", default_value = "200ms", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "RECONCILE_BACKOFF_MIN", default_value = "200ms",
+          value_parser = duration, value_name = "SPAN")]
     pub reconcile_backoff_min: Duration,
     /// Longest wait after failures
-    #[arg(long, env = "RECONCILE_BACKOFF_MAX", default_value = "1m", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "RECONCILE_BACKOFF_MAX", default_value = "1m",
+          value_parser = duration, value_name = "SPAN")]
     pub reconcile_backoff_max: Duration,
     /// Longest wait for one answer of the API server
-    #[arg(long, env = "RECONCILE_REQUEST_TIMEOUT", default_value = "5s", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "RECONCILE_REQUEST_TIMEOUT", default_value = "5s",
+          value_parser = duration, value_name = "SPAN")]
     pub reconcile_request_timeout: Duration,
     /// How often everything is compared afresh although nothing was reported
-    #[arg(long, env = "RECONCILE_RESYNC", default_value = "10m", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "RECONCILE_RESYNC", default_value = "10m",
+          value_parser = duration, value_name = "SPAN")]
     pub reconcile_resync: Duration,
     /// Image of Agents that name none
     #[arg(
@@ -303,7 +316,8 @@ pub struct ReconcileArgs {
     )]
     pub default_storage_class: String,
     /// Longest duration that a Session may ask for
-    #[arg(long, env = "SESSION_MAX_DURATION", default_value = "24h", value_parser = duration, value_name = "SPAN")]
+    #[arg(long, env = "SESSION_MAX_DURATION", default_value = "24h",
+          value_parser = duration, value_name = "SPAN")]
     pub session_max_duration: Duration,
 }
 

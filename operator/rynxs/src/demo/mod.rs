@@ -45,10 +45,12 @@ pub use world::{ACCOUNT, BUCKET, EventStore, HOME, LEASE, PREFIX, Plan, World};
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
     /// How many replicas to start; the zombie takes three
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9), value_name = "N")]
+    #[arg(long, default_value_t = 3,
+          value_parser = clap::value_parser!(u32).range(1..=9), value_name = "N")]
     pub replicas: u32,
     /// How many agents to create besides the examples
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(2..=2000), value_name = "N")]
+    #[arg(long, default_value_t = 12,
+          value_parser = clap::value_parser!(u32).range(2..=2000), value_name = "N")]
     pub agents: u32,
     /// Where the log is kept; file has one replica, and shows a crash and the repair of a torn line
     #[arg(long, value_enum, default_value_t = EventStore::S3)]

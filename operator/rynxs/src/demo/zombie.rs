@@ -87,7 +87,8 @@ pub async fn play(
     let runtime = runtime_of(&target);
     let old_stamp = stamp_sent(patch.request()).unwrap_or_default();
     world.story.tell(format!(
-        "{frozen} is frozen (SIGSTOP) with two writes on the wire: PUT {} and PATCH {runtime} of stamp {old_stamp}",
+        "{frozen} is frozen (SIGSTOP) with two writes on the wire: PUT {} and PATCH {runtime} of \
+         stamp {old_stamp}",
         key(put.request()),
     ));
     edit_agent(&world.user, &target, "successor").await?;
