@@ -109,7 +109,8 @@ impl Parts {
         );
         select_biased! {
             result = taking_over => result,
-            () = stop => Err(LeaderEnd::Stopped { settled: true }),
+            // An `EpochStarted` may be under way: the Lease is left to run out.
+            () = stop => Err(LeaderEnd::Stopped { settled: false }),
         }
     }
 
