@@ -142,8 +142,8 @@ pub enum LineageError {
     /// The log is empty, the cluster is not.
     #[error(
         "the log at {place} is empty, but {found}. If this is the wrong place, correct \
-             `logSink`. If the log is lost, set `logSink.onMissingLog: adopt` to start a new one \
-             above every stamp, or run `rynxs log succeed`"
+             `logSink`. If the log is lost, `--on-missing-log adopt` (`logSink.onMissingLog: adopt`) \
+             starts a new one above every stamp"
     )]
     MissingLog {
         /// Where the log should be.
@@ -155,7 +155,8 @@ pub enum LineageError {
     #[error(
         "{object} carries stamp {stamp}, which is record {record} of log {log}, but the log at \
              {place} ends before record {next}: the log was cut, or restored from an older copy. \
-             Restore the missing records, or start a successor with `rynxs log succeed`"
+             Restore the missing records, or start a successor: an empty directory or prefix with \
+             `--on-missing-log adopt`"
     )]
     CutStamp {
         /// The object.
@@ -175,7 +176,7 @@ pub enum LineageError {
     #[error(
         "{object} has controllerEpoch {epoch}, but the last epoch of log {log} at {place} is \
              {last}: the log was cut, or restored from an older copy. Restore the missing records, \
-             or start a successor with `rynxs log succeed`"
+             or start a successor: an empty directory or prefix with `--on-missing-log adopt`"
     )]
     CutEpoch {
         /// The object.
@@ -214,7 +215,8 @@ pub enum LineageError {
     #[error(
         "{object} carries stamp {stamp} of predecessor {found}, but stamps from {base} on \
              belong to log {own}: the predecessor is still written to. Stop the installation that \
-             writes it, then start a successor with `rynxs log succeed`"
+             writes it, then start a successor: an empty directory or prefix with \
+             `--on-missing-log adopt`"
     )]
     PredecessorAlive {
         /// The object.

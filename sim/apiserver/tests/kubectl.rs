@@ -4,6 +4,7 @@
 
 mod host;
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -26,7 +27,9 @@ impl Shell {
             version.is_ok_and(|output| output.status.success())
         });
         if !found {
-            eprintln!("skipped: {test}: no kubectl on the path");
+            assert!(std::env::var_os("RYNXS_CI").is_none(), "the gate needs kubectl on the path");
+            // Straight to the descriptor: what a passing test prints through the macros is not shown.
+            let _ = writeln!(std::io::stderr(), "skipped: {test}: no kubectl on the path");
             return None;
         }
         let server = ApiServer::new(Options { start_ms: host::now_ms(), ..Options::default() });

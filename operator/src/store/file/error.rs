@@ -22,8 +22,8 @@ pub enum OpenError {
     /// What is there is not a log, or not all of one. Nothing was changed.
     #[error(
         "{file}, byte {offset}: {found}, expected {expected}; the log is damaged and was left as \
-         it is: put back an undamaged copy of this file, or start a successor with \
-         `rynxs log succeed`"
+         it is: put back an undamaged copy of this file, or start a successor: \
+         an empty directory with `--on-missing-log adopt`"
     )]
     Corrupt {
         /// The damaged file, as people call it.
