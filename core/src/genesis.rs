@@ -142,8 +142,8 @@ pub enum LineageError {
     /// The log is empty, the cluster is not.
     #[error(
         "the log at {place} is empty, but {found}. If this is the wrong place, correct \
-             `logSink`. If the log is lost, `--on-missing-log adopt` (`logSink.onMissingLog: adopt`) \
-             starts a new one above every stamp"
+             `logSink`. If the log is lost, `--on-missing-log adopt` (`logSink.onMissingLog: \
+             adopt`) starts a new one above every stamp"
     )]
     MissingLog {
         /// Where the log should be.

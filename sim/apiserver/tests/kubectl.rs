@@ -28,7 +28,7 @@ impl Shell {
         });
         if !found {
             assert!(std::env::var_os("RYNXS_CI").is_none(), "the gate needs kubectl on the path");
-            // Straight to the descriptor: what a passing test prints through the macros is not shown.
+            // Straight to the descriptor: what a passing test prints by macro is not shown.
             let _ = writeln!(std::io::stderr(), "skipped: {test}: no kubectl on the path");
             return None;
         }
