@@ -181,29 +181,42 @@ pub enum Event {
     },
 }
 
-impl Event {
-    /// Its `type`: the variant's name.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::LogStarted { .. } => "LogStarted",
-            Self::EpochStarted { .. } => "EpochStarted",
-            Self::AgentObserved { .. } => "AgentObserved",
-            Self::AgentDeleted { .. } => "AgentDeleted",
-            Self::SessionObserved { .. } => "SessionObserved",
-            Self::SessionDeleted { .. } => "SessionDeleted",
-            Self::ChildObserved { .. } => "ChildObserved",
-            Self::TimerFired { .. } => "TimerFired",
-            Self::DriftObserved { .. } => "DriftObserved",
-            Self::ActionsDecided { .. } => "ActionsDecided",
-            Self::ActionApplied { .. } => "ActionApplied",
-            Self::ActionFailed { .. } => "ActionFailed",
-            Self::ActionSuperseded { .. } => "ActionSuperseded",
-            Self::CheckpointCreated { .. } => "CheckpointCreated",
-            Self::TailRepaired { .. } => "TailRepaired",
+/// One list gives both the names and the way from an event to its name; the match is exhaustive, so
+/// a variant that is missing here does not compile.
+macro_rules! kinds {
+    ($($variant:ident),+ $(,)?) => {
+        /// The `type` of every event, in the order of [`Event`]'s variants.
+        pub const KINDS: &[&str] = &[$(stringify!($variant)),+];
+
+        impl Event {
+            /// Its `type`: the variant's name, one of [`KINDS`].
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => stringify!($variant)),+
+                }
+            }
         }
-    }
+    };
 }
+
+kinds!(
+    LogStarted,
+    EpochStarted,
+    AgentObserved,
+    AgentDeleted,
+    SessionObserved,
+    SessionDeleted,
+    ChildObserved,
+    TimerFired,
+    DriftObserved,
+    ActionsDecided,
+    ActionApplied,
+    ActionFailed,
+    ActionSuperseded,
+    CheckpointCreated,
+    TailRepaired,
+);
 
 /// Settings that decisions read; they change only with an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
