@@ -9,6 +9,7 @@ pub mod informer;
 pub mod journal;
 pub mod kube;
 pub mod leader;
+pub mod leadership;
 pub mod observe;
 pub mod ports;
 pub mod replica;

@@ -5,22 +5,22 @@
 
 use std::time::Duration;
 
-use rynxs_core::ids::{Epoch, Seq};
+use rynxs_core::ids::{Epoch, Kind, Seq};
 
 /// One thing worth counting.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Signal {
     /// An event was acknowledged by the log; the name is the event's `type`.
     EventAppended(&'static str),
-    /// One pass over one subject ended.
+    /// A subject has nothing pending any more.
     Reconciled {
         /// Kind of the subject.
         resource: Resource,
-        /// From the first pending action to the last acknowledged outcome.
+        /// From the first pending action to the last outcome.
         took: Duration,
-        /// Whether it ended without an error.
-        ok: bool,
     },
+    /// An effect about a subject failed for now and will be tried again.
+    ReconcileRetried(Resource),
     /// This replica leads, or does no longer.
     Leading(bool),
     /// Leadership was gained or lost.
@@ -40,9 +40,10 @@ pub enum Signal {
     AppendUnknown,
     /// A PUT of a record was not answered by 200.
     PutError(PutError),
-    /// A write was refused because a newer decision or epoch exists.
+    /// One request that writes was refused because something newer exists, or was not sent because
+    /// this replica does not lead any more.
     StaleWriteRefused(RefusedBy),
-    /// A term ended while a write was under way; its outcome is not recorded.
+    /// A write was under way when its term ended; its outcome is not recorded.
     TermLostAcrossWrite,
     /// Length of a queue changed.
     QueueDepth(Queue, usize),
@@ -114,17 +115,33 @@ pub enum PutError {
     Rejected,
 }
 
-/// Who refused a stale write.
+impl Resource {
+    /// What a subject of this kind is counted as.
+    #[must_use]
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Agent => Self::Agent,
+            Kind::Session => Self::Session,
+            _ => Self::Unwanted,
+        }
+    }
+}
+
+/// Who refused a stale write. Each refused request counts once, by whoever refused it; what is not
+/// sent because the living object was seen to be newer is refused by nobody and counts nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum RefusedBy {
-    /// The log: 412.
+    /// The log: the place of an append was taken (412) by a record of a later epoch.
     Log,
-    /// The API server's optimistic concurrency: 409.
+    /// The API server's optimistic concurrency: 409 to a write that named the uid or version which
+    /// it replaces, or to a create whose name turned out to be held under a higher stamp.
     ResourceVersion,
-    /// An admission policy: 403 or 422.
+    /// A rule of ours in the API server: an admission policy that compares stamps (403, by some
+    /// servers 422), or the CRD's rule on a status' `controllerEpoch` (422).
     Policy,
-    /// The replica's own guard, before anything was sent.
+    /// The replica's own guard, before the request of an effect, a status or a Kubernetes Event was
+    /// sent.
     Guard,
 }
 

@@ -6,18 +6,28 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rynxs_core::ids::{Kind, ObjectRef};
+use rynxs_core::ids::{Epoch, Kind, ObjectRef};
+use rynxs_operator::guard::Guard;
 use rynxs_operator::kube::{EventKind, EventSink, KubeClient, Regarding};
-use rynxs_operator::observe::{Queue, Signal};
+use rynxs_operator::leadership::Leadership;
+use rynxs_operator::observe::{Queue, RefusedBy, Signal};
 use support::world::Signals;
 use support::{Reply, Script, ports};
 
 fn sink(replies: Vec<Reply>) -> (EventSink, Script, Arc<Signals>) {
+    let (sink, script, signals, _) = guarded(replies);
+    (sink, script, signals)
+}
+
+fn guarded(replies: Vec<Reply>) -> (EventSink, Script, Arc<Signals>, Guard) {
     let script = Script::new(replies);
     let signals = Arc::new(Signals::default());
     let ports = ports(Arc::new(script.clone()), 3);
+    let guard = Guard::always();
+    let clock = ports.clock.clone();
+    let leadership = Leadership::new(guard.clone(), clock, signals.clone(), Epoch(1));
     let client = KubeClient::new(ports, signals.clone(), Duration::from_secs(5));
-    (EventSink::new(client, signals.clone(), "rynxs-0_x".to_owned()), script, signals)
+    (EventSink::new(client, leadership, "rynxs-0_x".to_owned()), script, signals, guard)
 }
 
 fn about(name: &str) -> Regarding {
@@ -76,4 +86,33 @@ async fn many_objects_together_stay_within_the_global_rate() {
     send_all(&sink).await;
     assert_eq!(script.seen().len(), 100);
     assert_eq!(sink.dropped(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_lead_any_more_says_nothing_and_each_event_kept_back_is_counted() {
+    let (sink, script, signals, guard) = guarded(vec![created(), created()]);
+    sink.say(about("a"), EventKind::Normal, "Ready", "said while leading");
+    send_all(&sink).await;
+    assert_eq!(script.seen().len(), 1);
+    sink.say(about("a"), EventKind::Warning, "Retrying", "said too late");
+    sink.say(about("b"), EventKind::Warning, "Retrying", "said too late");
+    guard.close();
+    send_all(&sink).await;
+    assert_eq!(script.seen().len(), 1, "{:?}", script.seen());
+    let kept = |signal: &Signal| *signal == Signal::StaleWriteRefused(RefusedBy::Guard);
+    assert_eq!(signals.count(kept), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_depth_of_the_queue_falls_as_events_are_sent() {
+    let (sink, _, signals) = sink(vec![created(), created()]);
+    sink.say(about("a"), EventKind::Normal, "Ready", "yes");
+    sink.say(about("b"), EventKind::Normal, "Ready", "yes");
+    let depth = |signal: &Signal| match signal {
+        Signal::QueueDepth(Queue::KubernetesEvents, depth) => Some(*depth),
+        _ => None,
+    };
+    assert_eq!(signals.last(depth), Some(2));
+    send_all(&sink).await;
+    assert_eq!(signals.last(depth), Some(0));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rynxs_core::event::{Drift, Event, FailureReason, Verb};
 use rynxs_operator::leader::LeaderEnd;
-use rynxs_operator::observe::Signal;
+use rynxs_operator::observe::{RefusedBy, Signal};
 use serde_json::{Value, json};
 use support::story::*;
 use support::world::{Fate, World};
@@ -331,6 +331,7 @@ async fn a_leader_whose_guard_closes_writes_nothing_more() {
     world.create(AGENTS, &agent("a", &json!({})));
     assert_eq!(leader.end().await, LeaderEnd::LeadershipLost);
     assert_eq!(world.writes().len(), before);
+    assert_eq!(world.signals.refusals(), [(RefusedBy::Guard, 1)].into());
 }
 
 #[tokio::test(start_paused = true)]
@@ -363,6 +364,7 @@ async fn a_zombie_that_still_believes_itself_leader_is_fenced_and_harms_nothing(
     let before = world.writes().len();
     world.merge(&format!("{AGENTS}/a"), &json!({"spec": {"operatingMode": "Suspended"}}));
     assert_eq!(zombie.end().await, LeaderEnd::Fenced);
+    assert_eq!(world.signals.refusals().get(&RefusedBy::Log), Some(&1));
     settled(&world).await;
     assert_eq!(replicas(&world), Some(0));
     let epochs: Vec<u64> = world
@@ -476,40 +478,13 @@ async fn a_term_lost_across_a_write_is_counted_and_its_outcome_left_to_the_succe
     leader.stop().await;
 }
 
-/// Applies `a-spec` with the operator's own rights, as another installation or log would.
-fn apply_spec(world: &World, stamp: u64, log: &str) {
-    let live = world.get(SPEC).unwrap_or_default();
-    let mut body = json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {
-            "name": "a-spec", "namespace": "team",
-            "labels": {"app.kubernetes.io/managed-by": "rynxs"},
-            "annotations": {
-                "rynxs.universe.ai/stamp": stamp.to_string(),
-                "rynxs.universe.ai/log": log,
-            },
-        },
-        "data": {"from": "elsewhere"},
-    });
-    if !live.is_null() {
-        body["metadata"]["ownerReferences"] = live["metadata"]["ownerReferences"].clone();
-    }
-    let path = format!("{SPEC}?fieldManager=rynxs&force=true");
-    let (code, answer) = world.as_operator("PATCH", &path, "application/apply-patch+yaml", &body);
-    assert!(code < 300, "{code} {answer}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_stamp_that_the_log_does_not_hold_halts_the_leader() {
     let (world, leader) = with_agent(&json!({})).await;
-    let log =
-        world.get(SPEC).expect("a config map")["metadata"]["annotations"]["rynxs.universe.ai/log"]
-            .as_str()
-            .expect("a log")
-            .to_owned();
-    apply_spec(&world, 999_999, &log);
+    apply_spec(&world, 999_999, &log_id(&world));
     let end = leader.end().await;
     assert!(matches!(&end, LeaderEnd::Halted(why) if why.contains("999999")), "{end:?}");
+    assert_eq!(world.signals.refusals(), [].into(), "it was seen before anything was sent");
     assert_eq!(world.get(SPEC).expect("untouched")["data"], json!({"from": "elsewhere"}));
 }
 

@@ -80,6 +80,9 @@ const EPOCH_RULE: &str = "!has(oldSelf.status) || !has(oldSelf.status.controller
                           (has(self.status) && has(self.status.controllerEpoch) && \
                           self.status.controllerEpoch >= oldSelf.status.controllerEpoch)";
 
+/// What the API server says when that rule refuses a status.
+pub const STALE_EPOCH: &str = "status.controllerEpoch never falls: a newer leader has written";
+
 fn definition(
     names: Value,
     description: &str,
@@ -94,10 +97,7 @@ fn definition(
          self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')"
     );
     let name_message = format!("the name must be at most {NAME_MAX} of a-z, 0-9 and '-'");
-    let mut rules = vec![
-        rule(EPOCH_RULE, "status.controllerEpoch never falls: a newer leader has written"),
-        rule(&name_rule, &name_message),
-    ];
+    let mut rules = vec![rule(EPOCH_RULE, STALE_EPOCH), rule(&name_rule, &name_message)];
     rules.extend(extra);
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     ACCEPTED, DEGRADED, Draft, LiveAgent, PROGRESSING, READY, SUSPENDED, Verdict, accepted,
-    failure_message, failure_reason, no, reason, yes,
+    failure_message, failure_reason, forbidden, no, reason, yes,
 };
 use crate::ids::Key;
 use crate::resource::{OperatingMode, children};
@@ -116,6 +116,9 @@ impl Look<'_> {
                  claim to start with an empty workspace"
             );
             return yes(reason::VOLUME_LOST, message);
+        }
+        if let Some(verdict) = forbidden(&self.live.context) {
+            return verdict;
         }
         no(reason::AS_EXPECTED, "nothing needs a person")
     }

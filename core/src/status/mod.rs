@@ -10,7 +10,7 @@ mod session;
 
 use serde_json::{Map, Value, json};
 
-use crate::event::FailureReason;
+use crate::event::{FailureReason, Verb};
 use crate::ids::{Hash, Key, ObjectRef, Seq};
 use crate::resource::validate::SpecError;
 use crate::state::{Failure, State};
@@ -62,6 +62,7 @@ pub mod reason {
     pub const NOT_SUSPENDED: &str = "NotSuspended";
     pub const AS_EXPECTED: &str = "AsExpected";
     pub const VOLUME_LOST: &str = "VolumeLost";
+    pub const WRITE_FORBIDDEN: &str = "WriteForbidden";
     pub const AGENT_MISSING: &str = "AgentMissing";
     pub const AGENT_REFUSED: &str = "AgentRefused";
     pub const AGENT_SUSPENDED: &str = "AgentSuspended";
@@ -85,8 +86,42 @@ pub struct Context<'a> {
     pub previous: Option<&'a Value>,
     /// Hash of the record of the subject's newest decision ([`decided_at`]), if it is at hand.
     pub decided_hash: Option<Hash>,
+    /// What keeps the subject's next write from being done, if the API server said so.
+    pub hindrance: Option<Hindrance<'a>>,
     /// Now, for `lastTransitionTime`.
     pub now: WallMs,
+}
+
+/// A pending write that the API server forbids: by a quota, a policy, or for want of a right. It is
+/// tried again for ever, as what forbids it is mended by people; so it is in no log, and they are
+/// told here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hindrance<'a> {
+    /// What cannot be written.
+    pub object: &'a ObjectRef,
+    /// What was to be done to it.
+    pub verb: Verb,
+    /// What the server said.
+    pub message: &'a str,
+}
+
+impl Hindrance<'_> {
+    /// For people: the object, the server's words, and what happens next.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let verb = match self.verb {
+            Verb::Create => "create",
+            Verb::Update => "update",
+            Verb::Activate => "activate",
+            Verb::Delete | Verb::DeleteExpired => "delete",
+        };
+        let ObjectRef { kind, key } = self.object;
+        // In front of the server's words, which may be cut off.
+        format!(
+            "the API server forbids to {verb} {kind:?} {} (tried again until it is allowed): {}",
+            key.name, self.message
+        )
+    }
 }
 
 /// An Agent's live objects.
@@ -287,6 +322,11 @@ fn accepted(problems: &[SpecError]) -> Verdict {
     }
     let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
     no(reason::INVALID_SPEC, all.join("; "))
+}
+
+/// Whether a write is forbidden for now, and in which words.
+fn forbidden(context: &Context<'_>) -> Option<Verdict> {
+    context.hindrance.map(|hindrance| yes(reason::WRITE_FORBIDDEN, hindrance.text()))
 }
 
 fn failure_reason(failure: &Failure) -> &'static str {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     ACCEPTED, DEGRADED, Draft, FINISHED, LiveSession, PROGRESSING, READY, SUSPENDED, Verdict,
-    accepted, failure_message, failure_reason, no, reason, rfc3339, yes,
+    accepted, failure_message, failure_reason, forbidden, no, reason, rfc3339, yes,
 };
 use crate::ids::Key;
 use crate::resource::{OperatingMode, SessionMode, children, validate};
@@ -120,12 +120,11 @@ impl Look<'_> {
     }
 
     fn degraded(&self) -> Verdict {
-        match self.session.failures.first_key_value() {
-            Some((object, failure)) => {
-                yes(failure_reason(failure), failure_message(object, failure))
-            }
-            None => no(reason::AS_EXPECTED, "nothing needs a person"),
+        if let Some((object, failure)) = self.session.failures.first_key_value() {
+            return yes(failure_reason(failure), failure_message(object, failure));
         }
+        forbidden(&self.live.context)
+            .unwrap_or_else(|| no(reason::AS_EXPECTED, "nothing needs a person"))
     }
 
     fn finished(&self) -> Verdict {

@@ -46,7 +46,7 @@ fn state(spec: AgentSpec) -> State {
 const UP: LiveDeployment = LiveDeployment { observed: true, replicas: 1, updated: 1, available: 1 };
 
 fn at<'a>(deployment: LiveDeployment, previous: Option<&'a Value>, now: WallMs) -> LiveAgent<'a> {
-    let context = Context { previous, decided_hash: None, now };
+    let context = Context { previous, now, ..Context::default() };
     LiveAgent { deployment: Some(deployment), context }
 }
 
@@ -128,4 +128,26 @@ fn messages_are_cut_at_a_character() {
     let long = shortened("é".repeat(1_000));
     assert!(long.len() <= 1_024 && long.ends_with('…'));
     assert_eq!(shortened("short".to_owned()), "short");
+}
+
+#[test]
+fn a_write_that_the_server_forbids_shows_in_its_words_until_it_is_allowed() {
+    let state = state(AgentSpec::default());
+    let runtime = children::runtime(&key());
+    let message = "exceeded quota: pods, requested: pods=1, used: pods=4, limited: pods=4";
+    let mut live = at(UP, None, NOW);
+    live.context.hindrance = Some(Hindrance { object: &runtime, verb: Verb::Update, message });
+    let status = agent(&state, &key(), &live).expect("it is known");
+    for (kind, holds) in [("Degraded", "True"), ("Ready", "False")] {
+        let condition = condition(&status, kind);
+        assert_eq!(condition["status"], holds, "{kind}");
+        assert_eq!(condition["reason"], reason::WRITE_FORBIDDEN, "{kind}");
+        let text = condition["message"].as_str().expect("a message");
+        assert!(text.contains("update Deployment a-runtime") && text.contains(message), "{text}");
+    }
+    assert_eq!(status["phase"], "Degraded");
+    live.context.hindrance = None;
+    let status = agent(&state, &key(), &live).expect("it is known");
+    assert_eq!(condition(&status, "Degraded")["reason"], reason::AS_EXPECTED);
+    assert_eq!(status["phase"], "Running");
 }

@@ -146,17 +146,19 @@ impl Cache {
 
     /// The next object that changed, Agents and Sessions before what they own; waits for one.
     pub async fn changed(&self) -> ObjectRef {
-        poll_fn(|context| {
+        let (object, left) = poll_fn(|context| {
             let mut inner = self.lock();
             match inner.changed.pop_first() {
-                Some(object) => Poll::Ready(object),
+                Some(object) => Poll::Ready((object, inner.changed.len())),
                 None => {
                     inner.waker = Some(context.waker().clone());
                     Poll::Pending
                 }
             }
         })
-        .await
+        .await;
+        self.observer.signal(Signal::QueueDepth(Queue::Watch, left));
+        object
     }
 
     /// How many selections were listed at least once.

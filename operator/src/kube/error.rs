@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use rynxs_core::crd::STALE_EPOCH;
 use rynxs_core::error::ErrorKind;
 use serde::Deserialize;
 
@@ -104,6 +105,12 @@ impl Refusal {
     #[must_use]
     pub fn is_stale_stamp(&self) -> bool {
         matches!(self.code, 403 | 422) && self.message.contains("stale stamp")
+    }
+
+    /// Whether the CRD's rule refused a status' `controllerEpoch` below the stored one.
+    #[must_use]
+    pub fn is_stale_epoch(&self) -> bool {
+        self.code == 422 && self.message.contains(STALE_EPOCH)
     }
 
     /// Whether any admission policy refused the request.

@@ -19,7 +19,9 @@ use serde_json::{Value, json};
 use super::client::{Call, KubeClient};
 use super::error::{KubeError, shorten};
 use super::resource::{EVENTS, ResourceType};
-use crate::observe::{Observer, Queue, Signal};
+use crate::guard::NotLeading;
+use crate::leadership::Leadership;
+use crate::observe::{Queue, Signal};
 
 /// Most events that wait to be sent: a second's worth of the global rate, several times over.
 const QUEUE_LIMIT: usize = 256;
@@ -56,8 +58,19 @@ pub struct Regarding {
 pub struct EventSink {
     inner: Arc<Mutex<Inner>>,
     client: KubeClient,
-    observer: Arc<dyn Observer>,
+    leadership: Leadership,
     reporter: String,
+}
+
+/// Why an event was not sent, or not taken.
+#[derive(Debug, thiserror::Error)]
+enum Unsaid {
+    /// Its leader does not lead any more, so it is not its to say.
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
+    /// The API server did not take it.
+    #[error(transparent)]
+    Kube(#[from] KubeError),
 }
 
 struct Inner {
@@ -108,9 +121,9 @@ impl Bucket {
 }
 
 impl EventSink {
-    /// A sink that reports as `reporter`.
+    /// A sink that reports as `reporter` for as long as it leads.
     #[must_use]
-    pub fn new(client: KubeClient, observer: Arc<dyn Observer>, reporter: String) -> Self {
+    pub fn new(client: KubeClient, leadership: Leadership, reporter: String) -> Self {
         let now = client.ports().clock.now();
         let inner = Inner {
             queue: VecDeque::new(),
@@ -119,7 +132,7 @@ impl EventSink {
             dropped: 0,
             waker: None,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), client, observer, reporter }
+        Self { inner: Arc::new(Mutex::new(inner)), client, leadership, reporter }
     }
 
     /// Takes note of an event; drops it when the rates or the queue say so.
@@ -133,7 +146,7 @@ impl EventSink {
         let Some((name, count)) = inner.admit(&regarding, reason, message, fresh, now) else {
             inner.dropped += 1;
             drop(inner);
-            self.observer.signal(Signal::QueueFull(Queue::KubernetesEvents));
+            self.signal(Signal::QueueFull(Queue::KubernetesEvents));
             return;
         };
         let full = inner.queue.len() >= QUEUE_LIMIT;
@@ -154,9 +167,9 @@ impl EventSink {
         let waker = inner.waker.take();
         drop(inner);
         if full {
-            self.observer.signal(Signal::QueueFull(Queue::KubernetesEvents));
+            self.signal(Signal::QueueFull(Queue::KubernetesEvents));
         }
-        self.observer.signal(Signal::QueueDepth(Queue::KubernetesEvents, depth));
+        self.signal(Signal::QueueDepth(Queue::KubernetesEvents, depth));
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -168,24 +181,36 @@ impl EventSink {
         self.lock().dropped
     }
 
+    fn signal(&self, signal: Signal) {
+        self.leadership.observer().signal(signal);
+    }
+
     /// Sends what comes, one at a time, for ever. A failed send is not repeated, but waits a
     /// second, so that a server in trouble is not pestered.
     pub async fn run(&self) -> std::convert::Infallible {
         loop {
-            let notice = self.next().await;
-            if let Err(error) = self.send(&notice).await {
-                tracing::debug!(%error, "an event for people was not taken");
-                let clock = &self.client.ports().clock;
-                clock.sleep_until(clock.now() + Duration::from_secs(1)).await;
+            let (notice, left) = self.next().await;
+            self.signal(Signal::QueueDepth(Queue::KubernetesEvents, left));
+            match self.send(&notice).await {
+                Ok(()) => {}
+                Err(error @ Unsaid::NotLeading(_)) => {
+                    tracing::debug!(%error, "an event for people was not sent");
+                }
+                Err(error @ Unsaid::Kube(_)) => {
+                    tracing::debug!(%error, "an event for people was not taken");
+                    let clock = &self.client.ports().clock;
+                    clock.sleep_until(clock.now() + Duration::from_secs(1)).await;
+                }
             }
         }
     }
 
-    async fn next(&self) -> Notice {
+    /// The next notice, and how many wait behind it.
+    async fn next(&self) -> (Notice, usize) {
         poll_fn(|context| {
             let mut inner = self.lock();
             match inner.queue.pop_front() {
-                Some(notice) => Poll::Ready(notice),
+                Some(notice) => Poll::Ready((notice, inner.queue.len())),
                 None => {
                     inner.waker = Some(context.waker().clone());
                     Poll::Pending
@@ -195,7 +220,7 @@ impl EventSink {
         .await
     }
 
-    async fn send(&self, notice: &Notice) -> Result<(), KubeError> {
+    async fn send(&self, notice: &Notice) -> Result<(), Unsaid> {
         let path = EVENTS.path(Some(&notice.regarding.object.key.namespace));
         if notice.count > 1 {
             let patch = json!({"count": notice.count, "lastTimestamp": rfc3339(notice.at)});
@@ -208,10 +233,11 @@ impl EventSink {
                 &Patch::Merge(&patch),
             );
             let call = Call::new("patch", EVENTS.plural, request)?;
+            self.leadership.may_send()?;
             match self.client.send(call, self.client.timeout()).await {
                 // Its time to live was over: said anew below.
                 Err(error) if error.code() == 404 => {}
-                answer => return answer.map(|_| ()),
+                answer => return answer.map(|_| ()).map_err(Unsaid::from),
             }
         }
         let body = serde_json::to_vec(&self.body(notice)).expect("JSON values serialise");
@@ -220,7 +246,9 @@ impl EventSink {
             body,
         );
         let call = Call::new("create", EVENTS.plural, request)?;
-        self.client.send(call, self.client.timeout()).await.map(|_| ())
+        self.leadership.may_send()?;
+        self.client.send(call, self.client.timeout()).await?;
+        Ok(())
     }
 
     fn body(&self, notice: &Notice) -> Value {

@@ -22,7 +22,7 @@ pub use client::{Answer, Call, KubeClient};
 pub use error::{Fault, KubeError, Refusal};
 pub use event::{EventKind, EventSink, Regarding};
 pub use list::{Listed, Selection};
-pub use resource::{EVENTS, LEASES, ResourceType};
+pub use resource::{EVENTS, LEASES, RESOURCES, ResourceType, VERBS};
 pub use status::StatusWrite;
 pub(crate) use watch::WATCH_TIMEOUT_S;
 pub use watch::{WatchError, WatchEvent, WatchStream};

@@ -45,6 +45,24 @@ pub const LEASES: ResourceType = resource_type!("Lease", "coordination.k8s.io", 
 /// Events, for people.
 pub const EVENTS: ResourceType = resource_type!("Event", "", "v1", "events");
 
+/// Every verb that a request is counted under, as RBAC names them.
+pub const VERBS: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
+
+/// Every resource that a request is counted under, as RBAC names them.
+pub const RESOURCES: [&str; 11] = [
+    AGENTS.plural,
+    AGENTS.status,
+    SESSIONS.plural,
+    SESSIONS.status,
+    CONFIG_MAPS.plural,
+    VOLUME_CLAIMS.plural,
+    DEPLOYMENTS.plural,
+    NETWORK_POLICIES.plural,
+    JOBS.plural,
+    LEASES.plural,
+    EVENTS.plural,
+];
+
 impl ResourceType {
     /// Where a kind of the log's vocabulary is served.
     #[must_use]

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rynxs_core::event::{FailureReason, Verb};
-use rynxs_core::ids::{Epoch, Hash, Kind, LogId, ObjectRef, Seq, Stamp, Uid};
+use rynxs_core::ids::{Hash, Kind, LogId, ObjectRef, Seq, Stamp, Uid};
 use rynxs_core::state::{LogInfo, PendingAction};
 use serde_json::Value;
 
 use super::settle::{Higher, LogView};
-use crate::guard::Guard;
 use crate::informer::{Cache, Entry, Managed};
 use crate::kube::{
     Incarnation, KubeClient, KubeError, Provenance, SessionDelete, StampedApply, Written,
 };
+use crate::leadership::{Leadership, UnderWay};
 use crate::observe::{Observer, RefusedBy, Signal};
 
 /// How often one effect reads afresh and writes again before it waits: the first conflict is
@@ -29,10 +29,9 @@ const ROUNDS: usize = 3;
 pub(super) struct Tools {
     pub(super) kube: KubeClient,
     pub(super) cache: Cache,
-    pub(super) guard: Guard,
+    pub(super) leadership: Leadership,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) log: LogInfo,
-    pub(super) epoch: Epoch,
     pub(super) view: LogView,
 }
 
@@ -56,7 +55,13 @@ pub(super) enum Outcome {
     /// Ended for good.
     Failed { reason: FailureReason, message: String },
     /// Not now.
-    Retry { why: String, after: Option<Duration> },
+    Retry {
+        why: String,
+        /// What the server asked for.
+        after: Option<Duration>,
+        /// Its words, if it forbids the write (403): people should hear of it.
+        forbidden: Option<String>,
+    },
     /// The guard is closed.
     NotLeading,
     /// A newer epoch wrote to the object.
@@ -65,22 +70,25 @@ pub(super) enum Outcome {
     Cut(String),
 }
 
-/// An order's end, and whether anything was sent that could have changed the cluster.
-#[derive(Clone, Debug, PartialEq)]
+/// An order's end, and its writes, if anything was sent that could have changed the cluster: they
+/// end with a look at the guard by whoever makes something of the outcome.
+#[derive(Debug)]
 pub(super) struct Performed {
     pub(super) outcome: Outcome,
-    pub(super) wrote: bool,
+    pub(super) under_way: Option<UnderWay>,
 }
 
 struct Effect<'a> {
     tools: &'a Tools,
     order: &'a Order,
-    wrote: bool,
+    under_way: Option<UnderWay>,
+    /// Our create was refused, and nothing was read since.
+    name_taken: bool,
 }
 
 /// Carries out one order.
 pub(super) async fn perform(tools: &Tools, order: &Order) -> Performed {
-    let mut effect = Effect { tools, order, wrote: false };
+    let mut effect = Effect { tools, order, under_way: None, name_taken: false };
     let result = match order.pending.action.verb {
         Verb::Create => effect.create().await,
         Verb::Update | Verb::Activate => effect.update().await,
@@ -88,7 +96,7 @@ pub(super) async fn perform(tools: &Tools, order: &Order) -> Performed {
         Verb::DeleteExpired => effect.delete_session().await,
     };
     let (Ok(outcome) | Err(outcome)) = result;
-    Performed { outcome, wrote: effect.wrote }
+    Performed { outcome, under_way: effect.under_way }
 }
 
 /// `Err` ends the effect early; both sides are its outcome.
@@ -101,7 +109,10 @@ impl Effect<'_> {
         match self.apply(apply).await? {
             Ok(written) => Ok(self.applied(&written)),
             // The name is taken: perhaps by our own create, whose answer was lost.
-            Err(error) if error.code() == 409 => self.write_over().await,
+            Err(error) if error.code() == 409 => {
+                self.name_taken = true;
+                self.write_over().await
+            }
             Err(error) => self.refused(&error).await,
         }
     }
@@ -159,15 +170,14 @@ impl Effect<'_> {
                 Ok(mark) => mark,
                 Err(error) => return Err(rejected(error.to_string())),
             };
-            self.check()?;
-            self.wrote = true;
-            let marked = match self.tools.kube.mark(mark).await {
+            self.may_send()?;
+            let marked = match self.noted(self.tools.kube.mark(mark).await) {
                 Ok(marked) => marked,
                 Err(error) if matches!(error.code(), 404 | 409) => continue,
                 Err(error) => return self.refused(&error).await,
             };
-            self.check()?;
-            match self.tools.kube.delete_marked(&marked).await {
+            self.may_send()?;
+            match self.noted(self.tools.kube.delete_marked(&marked).await) {
                 Ok(()) => return Ok(self.deleted()),
                 Err(error) if matches!(error.code(), 404 | 409) => {}
                 Err(error) => return self.refused(&error).await,
@@ -187,10 +197,9 @@ impl Effect<'_> {
                     _ => return Ok(self.deleted()),
                 },
             };
-            self.check()?;
-            self.wrote = true;
+            self.may_send()?;
             let delete = SessionDelete { session: self.object().key.clone(), at: now };
-            match self.tools.kube.delete_session(&delete).await {
+            match self.noted(self.tools.kube.delete_session(&delete).await) {
                 Ok(()) => return Ok(self.deleted()),
                 Err(error) if error.code() == 404 => return Ok(self.deleted()),
                 Err(error) if error.code() == 409 => {}
@@ -215,7 +224,13 @@ impl Effect<'_> {
     /// What a hurdle on the living object means.
     async fn overcome(&mut self, hurdle: Hurdle) -> Step<Outcome> {
         match hurdle {
-            Hurdle::Stamp(stamp) => self.settle(stamp).await,
+            Hurdle::Stamp(stamp) => {
+                // The create that found the name taken came too late.
+                if std::mem::take(&mut self.name_taken) {
+                    self.stale(RefusedBy::ResourceVersion);
+                }
+                self.settle(stamp).await
+            }
             Hurdle::Unstamped => Ok(Outcome::Failed {
                 reason: FailureReason::NameConflict,
                 message: format!("{} exists and is not managed by rynxs", self.object()),
@@ -274,12 +289,26 @@ impl Effect<'_> {
     }
 
     /// The guard, before every single write.
-    fn check(&self) -> Step<()> {
-        let now = self.tools.kube.ports().clock.now();
-        self.tools.guard.check(now).map_err(|_| {
-            self.tools.observer.signal(Signal::StaleWriteRefused(RefusedBy::Guard));
-            Outcome::NotLeading
+    fn may_send(&mut self) -> Step<()> {
+        let leadership = &self.tools.leadership;
+        let asked = match &self.under_way {
+            Some(_) => leadership.may_send(),
+            None => leadership.begin(self.object()).map(|begun| self.under_way = Some(begun)),
+        };
+        asked.map_err(|_| Outcome::NotLeading)
+    }
+
+    /// The answer to a write that named the version it replaces: 409 says that there is a newer.
+    fn noted<T>(&self, answer: Result<T, KubeError>) -> Result<T, KubeError> {
+        answer.inspect_err(|error| {
+            if error.code() == 409 {
+                self.stale(RefusedBy::ResourceVersion);
+            }
         })
+    }
+
+    fn stale(&self, by: RefusedBy) {
+        self.tools.observer.signal(Signal::StaleWriteRefused(by));
     }
 
     async fn apply(
@@ -287,30 +316,26 @@ impl Effect<'_> {
         apply: Result<StampedApply, crate::kube::ApplyError>,
     ) -> Step<Result<Written, KubeError>> {
         let apply = apply.map_err(|error| rejected(error.to_string()))?;
-        self.check()?;
-        self.wrote = true;
+        self.may_send()?;
         Ok(self.tools.kube.apply(apply).await)
     }
 
     async fn apply_at(&mut self, at: &Incarnation) -> Step<Result<Written, KubeError>> {
         let manifest = self.manifest()?;
         let apply = StampedApply::update(self.object(), manifest, &self.provenance(), at);
-        self.apply(apply).await
+        let answer = self.apply(apply).await?;
+        Ok(self.noted(answer))
     }
 
     async fn read(&self) -> Step<Option<Value>> {
-        self.tools
-            .kube
-            .get(self.object())
-            .await
-            .map_err(|error| Outcome::Retry { why: error.to_string(), after: error.retry_after() })
+        self.tools.kube.get(self.object()).await.map_err(|error| passing(&error))
     }
 
     /// A refusal that is none of the expected ones.
     async fn refused(&mut self, error: &KubeError) -> Step<Outcome> {
         let refusal = error.refusal();
         if refusal.is_some_and(crate::kube::Refusal::is_stale_stamp) {
-            self.tools.observer.signal(Signal::StaleWriteRefused(RefusedBy::Policy));
+            self.stale(RefusedBy::Policy);
             let live = self.read().await?;
             let entry = live.and_then(|live| self.tools.cache.answered(self.object().kind, &live));
             return match entry.map(|entry| self.may_write(&entry)) {
@@ -324,12 +349,11 @@ impl Effect<'_> {
             Some(refusal) if matches!(refusal.code, 400 | 413 | 422) => {
                 Ok(rejected(refusal.message.clone()))
             }
-            _ => Err(Outcome::Retry { why: error.to_string(), after: error.retry_after() }),
+            _ => Err(passing(error)),
         }
     }
 
     async fn settle(&self, stamp: Stamp) -> Step<Outcome> {
-        self.tools.observer.signal(Signal::StaleWriteRefused(RefusedBy::ResourceVersion));
         match self.tools.view.settle(stamp).await {
             Higher::Ours => Err(retry("a later decision of this log has written the object")),
             Higher::Newer => Ok(Outcome::Fenced),
@@ -366,7 +390,7 @@ impl Effect<'_> {
         Provenance {
             stamp: self.order.stamp,
             log: self.tools.log.log_id.clone(),
-            epoch: self.tools.epoch,
+            epoch: self.tools.leadership.epoch(),
         }
     }
 
@@ -400,7 +424,17 @@ impl Order {
 }
 
 fn retry(why: &str) -> Outcome {
-    Outcome::Retry { why: why.to_owned(), after: None }
+    Outcome::Retry { why: why.to_owned(), after: None, forbidden: None }
+}
+
+/// A failure that may pass: rights and quotas are mended by people, the rest by time.
+fn passing(error: &KubeError) -> Outcome {
+    let forbidden = error.refusal().filter(|refusal| refusal.code == 403);
+    Outcome::Retry {
+        why: error.to_string(),
+        after: error.retry_after(),
+        forbidden: forbidden.map(|refusal| refusal.message.clone()),
+    }
 }
 
 fn rejected(message: String) -> Outcome {

@@ -6,6 +6,7 @@
 
 mod effect;
 mod end;
+mod hindrance;
 mod observe;
 mod outcome;
 mod settle;
@@ -34,6 +35,7 @@ use crate::guard::Guard;
 use crate::informer::{Cache, selections};
 use crate::journal::Journal;
 use crate::kube::{Backoff, EventSink, KubeClient, Selection};
+use crate::leadership::Leadership;
 use crate::observe::Observer;
 use crate::ports::Ports;
 use crate::store::LogStore;
@@ -162,10 +164,16 @@ impl Parts {
     ) -> term::Term {
         let context = &self.context;
         let reconcile = &context.config.reconcile;
+        let leadership = Leadership::new(
+            context.guard.clone(),
+            context.ports.clock.clone(),
+            context.observer.clone(),
+            epoch,
+        );
         let tools = effect::Tools {
             kube: context.kube.clone(),
             cache: Cache::new(projection::hash_live, context.observer.clone()),
-            guard: context.guard.clone(),
+            leadership: leadership.clone(),
             observer: context.observer.clone(),
             view: settle::LogView {
                 journal: journal.clone(),
@@ -173,17 +181,17 @@ impl Parts {
                 base: log.base,
             },
             log,
-            epoch,
         };
         let reporter = context.identity.to_string();
         term::Term {
             tools: Arc::new(tools),
             config: context.config.clone(),
             journal,
-            events: EventSink::new(context.kube.clone(), context.observer.clone(), reporter),
+            events: EventSink::new(context.kube.clone(), leadership, reporter),
             work: work::Work::new(reconcile.backoff_min, reconcile.backoff_max),
             tasks: FuturesUnordered::new(),
             statuses: statuses::Statuses::default(),
+            hindrances: hindrance::Hindrances::default(),
             traces: trace::Traces::default(),
             selections: self.selections.clone(),
             held: BTreeSet::new(),

@@ -126,9 +126,10 @@ impl Term {
             _ => Event::SessionDeleted { session: object.clone(), uid },
         };
         self.statuses.forget(object);
+        self.hindrances.clear(object);
         self.record(object, vec![event]);
         self.touched.remove(object);
-        self.traces.end(object);
+        self.end_trace(object);
     }
 
     fn look_at_child(&mut self, object: &ObjectRef, subject: &ObjectRef) {
@@ -167,7 +168,10 @@ impl Term {
             (child, decide::is_news(state, &drift))
         });
         if let Some(event) = child {
-            self.record(subject, vec![event]);
+            let trace = self.traces.of(subject, &*self.tools.kube.ports().entropy);
+            let seq = self.record(subject, vec![event.clone()]);
+            let seq = seq.map(|seq| seq.0);
+            tracing::info!(trace_id = %trace, %object, ?event, seq, "observed");
         }
         if drifted && !self.is_blocked(subject) {
             self.read_afresh(object, subject);
@@ -198,8 +202,11 @@ impl Term {
             !collected && decide::is_news(state, &event)
         });
         if news {
-            tracing::info!(%object, uid = %entry.uid, "nothing wants this object");
-            self.record(object, vec![event]);
+            let trace = self.traces.begin(object, &*self.tools.kube.ports().entropy);
+            let seq = self.record(object, vec![event]).map(|seq| seq.0);
+            tracing::info!(
+                trace_id = %trace, %object, uid = %entry.uid, seq, "nothing wants this object"
+            );
         }
     }
 
@@ -262,8 +269,11 @@ impl Term {
         };
         let news = |event: &Event| self.journal.with_state(|state| decide::is_news(state, event));
         if let Some(event) = event.filter(news) {
-            tracing::info!(%object, ?event, "differs from what was written");
-            self.record(subject, vec![event]);
+            let trace = self.traces.begin(subject, &*self.tools.kube.ports().entropy);
+            let seq = self.record(subject, vec![event.clone()]).map(|seq| seq.0);
+            tracing::info!(
+                trace_id = %trace, %object, ?event, seq, "differs from what was written"
+            );
         }
     }
 

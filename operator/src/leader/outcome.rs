@@ -3,16 +3,19 @@
 use rynxs_core::event::{Event, FailureReason, Verb};
 use rynxs_core::ids::{ObjectRef, Uid};
 use rynxs_core::state::State;
+use rynxs_core::status::reason;
 
 use super::LeaderEnd;
 use super::effect::{Order, Outcome, Performed};
 use super::observe::is_taken;
 use super::term::{Done, Term};
 use crate::kube::{EventKind, Regarding};
-use crate::observe::{RefusedBy, Signal};
+use crate::observe::{Resource, Signal};
 
 /// From so many failures in a row on, people are told.
 const TELL_AFTER: u32 = 4;
+/// Reason of the Event that says so.
+const RETRYING: &str = "Retrying";
 
 impl Term {
     /// Takes in the end of a task.
@@ -36,27 +39,25 @@ impl Term {
                 self.plan(&subject);
             }
             Done::Hash(seq, hash) => self.hash_read(seq, hash),
-            Done::Status(subject, result) => self.status_written(&subject, result),
+            Done::Status(sent, result) => self.status_written(*sent, result),
         }
         self.look_at_held();
     }
 
     fn performed(&mut self, order: &Order, performed: Performed) {
-        let now = self.now();
         // A term lost across a write: whether it landed is the successor's to find out, by driving
-        // the decision, which has no outcome.
-        if performed.wrote && self.tools.guard.check(now).is_err() {
-            self.tools.observer.signal(Signal::TermLostAcrossWrite);
-            tracing::warn!(
-                object = %order.pending.action.object, epoch = self.tools.epoch.0,
-                decision = order.decision().0, "the term was lost across a write"
-            );
+        // the decision, which has no outcome. Nor is anything else told by who does not lead.
+        let led = match performed.under_way {
+            Some(under_way) => under_way.end(),
+            None => self.tools.leadership.look(),
+        };
+        if led.is_err() {
             self.end = Some(LeaderEnd::LeadershipLost);
             return;
         }
         match performed.outcome {
             Outcome::Applied { uid, projection } => {
-                self.work.succeeded(&order.subject);
+                self.succeeded(order);
                 self.settle_action(order, |decision, subject, action| Event::ActionApplied {
                     decision,
                     subject,
@@ -66,18 +67,29 @@ impl Term {
                 });
             }
             Outcome::Failed { reason, message } => {
-                self.work.succeeded(&order.subject);
+                self.succeeded(order);
                 self.failed(order, reason, message);
             }
-            Outcome::Retry { why, after } => self.delay(order, &why, after),
+            Outcome::Retry { why, after, forbidden } => {
+                if self.delay(order, &why, after) == TELL_AFTER && forbidden.is_none() {
+                    self.tell_delay(order, &why);
+                }
+                if let Some(message) = forbidden {
+                    self.forbidden(order, message);
+                }
+            }
             Outcome::NotLeading => self.end = Some(LeaderEnd::LeadershipLost),
             Outcome::Fenced => self.end = Some(LeaderEnd::Fenced),
             Outcome::Cut(why) => {
                 tracing::error!(why, "the log was cut");
-                self.tools.observer.signal(Signal::StaleWriteRefused(RefusedBy::Log));
                 self.end = Some(LeaderEnd::Halted(why));
             }
         }
+    }
+
+    fn succeeded(&mut self, order: &Order) {
+        self.work.succeeded(&order.subject);
+        self.hindrances.clear(&order.subject);
     }
 
     /// Submits an outcome. What holds observations back makes sure that the action is pending.
@@ -104,14 +116,17 @@ impl Term {
         tracing::info!(
             trace_id = %trace, object = %order.pending.action.object,
             verb = ?order.pending.action.verb, reason = ?order.pending.action.reason,
-            decision = decision.0, seq = seq.map(|seq| seq.0), epoch = self.tools.epoch.0, "done"
+            decision = decision.0, seq = seq.map(|seq| seq.0), epoch = self.tools.leadership.epoch().0,
+            "done"
         );
     }
 
     fn failed(&mut self, order: &Order, reason: FailureReason, message: String) {
         let object = order.pending.action.object.clone();
+        let trace = self.traces.of(&order.subject, &*self.tools.kube.ports().entropy);
         tracing::warn!(
-            %object, ?reason, message, decision = order.decision().0, "an action failed for good"
+            trace_id = %trace, %object, ?reason, message, decision = order.decision().0,
+            "an action failed for good"
         );
         if reason != FailureReason::ObjectGone {
             self.tell(&order.subject, EventKind::Warning, &format!("{reason:?}"), &message);
@@ -129,23 +144,45 @@ impl Term {
         self.statuses.mark(&order.subject);
     }
 
-    /// A failure that may pass appends nothing: the action stays pending and waits.
-    fn delay(&mut self, order: &Order, why: &str, after: Option<std::time::Duration>) {
+    /// A failure that may pass appends nothing: the action stays pending and waits. Returns how
+    /// often the subject failed in a row.
+    fn delay(&mut self, order: &Order, why: &str, after: Option<std::time::Duration>) -> u32 {
         let now = self.now();
         let entropy = self.tools.kube.ports().entropy.clone();
         let (attempts, wait) = self.work.delay(&order.subject, now, &*entropy, after);
         let object = &order.pending.action.object;
         let trace = self.traces.of(&order.subject, &*entropy);
         tracing::debug!(trace_id = %trace, %object, why, attempts, ?wait, "will be tried again");
-        if attempts == TELL_AFTER {
-            tracing::warn!(trace_id = %trace, %object, why, attempts, "still not possible");
-            let verb = match order.pending.action.verb {
-                Verb::Delete | Verb::DeleteExpired => "delete",
-                Verb::Create | Verb::Update | Verb::Activate => "write",
-            };
-            let message = format!("cannot {verb} {object} yet: {why}");
-            self.tell(&order.subject, EventKind::Warning, "Retrying", &message);
-            self.statuses.mark(&order.subject);
+        self.tools.observer.signal(Signal::ReconcileRetried(Resource::of(order.subject.kind)));
+        attempts
+    }
+
+    fn tell_delay(&mut self, order: &Order, why: &str) {
+        let object = &order.pending.action.object;
+        let trace = self.traces.of(&order.subject, &*self.tools.kube.ports().entropy);
+        tracing::warn!(trace_id = %trace, %object, why, "still not possible");
+        let verb = match order.pending.action.verb {
+            Verb::Delete | Verb::DeleteExpired => "delete",
+            Verb::Create | Verb::Update | Verb::Activate => "write",
+        };
+        let message = format!("cannot {verb} {object} yet: {why}");
+        self.tell(&order.subject, EventKind::Warning, RETRYING, &message);
+        self.statuses.mark(&order.subject);
+    }
+
+    /// The API server forbids a write: what does so is mended by people, so they see it, in the
+    /// subject's status and Events, with the server's words.
+    fn forbidden(&mut self, order: &Order, message: String) {
+        let (subject, action) = (&order.subject, &order.pending.action);
+        let now = self.now();
+        let write = (action.verb, &action.object);
+        let tell = self.hindrances.note(subject, write, message, now);
+        self.statuses.mark(subject);
+        if let Some(text) = self.hindrances.of(subject).filter(|_| tell).map(|h| h.text()) {
+            let trace = self.traces.of(subject, &*self.tools.kube.ports().entropy);
+            let object = &action.object;
+            tracing::warn!(trace_id = %trace, %object, why = text, "a write is forbidden");
+            self.tell(subject, EventKind::Warning, reason::WRITE_FORBIDDEN, &text);
         }
     }
 

@@ -15,8 +15,11 @@ use rynxs_core::time::Mono;
 use serde_json::Value;
 use tracing::Instrument;
 
+use super::LeaderEnd;
+use super::hindrance::TELL_AGAIN;
 use super::term::{Done, Term};
 use crate::kube::{EventKind, KubeError, StatusWrite};
+use crate::leadership::UnderWay;
 use crate::observe::{RefusedBy, Signal};
 use crate::store::GetOutcome;
 
@@ -43,6 +46,16 @@ pub(super) struct Statuses {
     in_flight: BTreeSet<ObjectRef>,
     /// Records whose hash is being read, and who wants it.
     hashing: BTreeMap<Seq, BTreeSet<ObjectRef>>,
+    /// Statuses that the API server forbids to write, and when people are told again.
+    forbidden: BTreeMap<ObjectRef, Mono>,
+}
+
+/// A status that is being written.
+pub(super) struct StatusSent {
+    subject: ObjectRef,
+    before: Value,
+    after: Value,
+    under_way: UnderWay,
 }
 
 impl Statuses {
@@ -56,6 +69,11 @@ impl Statuses {
     /// The subject is gone.
     pub(super) fn forget(&mut self, subject: &ObjectRef) {
         self.dirty.remove(subject);
+        self.forbidden.remove(subject);
+        self.unschedule(subject);
+    }
+
+    fn unschedule(&mut self, subject: &ObjectRef) {
         if let Some(at) = self.scheduled.remove(subject) {
             self.due.remove(&(at, subject.clone()));
         }
@@ -133,30 +151,29 @@ impl Term {
         }
         let Some((uid, status, before)) = self.status_of(&subject) else { return };
         if status == before {
-            self.traces.end(&subject);
+            self.end_trace(&subject);
             return;
         }
         if !waited && !is_settled(&status) {
             self.statuses.schedule(subject, now + SETTLE);
             return;
         }
-        if let Some(at) = self.statuses.scheduled.remove(&subject) {
-            self.statuses.due.remove(&(at, subject.clone()));
-        }
-        if self.tools.guard.check(now).is_err() {
-            self.tools.observer.signal(Signal::StaleWriteRefused(RefusedBy::Guard));
-            return;
-        }
-        self.tell_change(&subject, &before, &status);
-        let write = StatusWrite::new(&subject, &uid, self.tools.epoch, status);
-        self.statuses.in_flight.insert(subject.clone());
+        self.statuses.unschedule(&subject);
+        let epoch = self.tools.leadership.epoch();
         let trace = self.traces.of(&subject, &*self.tools.kube.ports().entropy);
-        let epoch = self.tools.epoch.0;
-        let span = tracing::info_span!("status", trace_id = %trace, object = %subject, epoch);
+        let span =
+            tracing::info_span!("status", trace_id = %trace, object = %subject, epoch = epoch.0);
+        let Ok(under_way) = span.in_scope(|| self.tools.leadership.begin(&subject)) else {
+            self.end = Some(LeaderEnd::LeadershipLost);
+            return;
+        };
+        let write = StatusWrite::new(&subject, &uid, epoch, status.clone());
+        self.statuses.in_flight.insert(subject.clone());
+        let sent = Box::new(StatusSent { subject, before, after: status, under_way });
         let kube = self.tools.kube.clone();
         let task = async move {
             let result = kube.write_status(&write).await;
-            Done::Status(subject, result)
+            Done::Status(sent, result)
         };
         self.tasks.push(Box::pin(task.instrument(span)));
     }
@@ -179,7 +196,8 @@ impl Term {
         };
         let previous = (!before.is_null()).then_some(&before);
         let wall = self.tools.kube.ports().clock.wall();
-        let context = status::Context { previous, decided_hash, now: wall };
+        let hindrance = self.hindrances.of(subject);
+        let context = status::Context { previous, decided_hash, hindrance, now: wall };
         let key = &subject.key;
         let child = |object: ObjectRef| {
             self.tools.cache.get(&object)?.managed().map(|m| (m.generation, m.status()))
@@ -241,27 +259,56 @@ impl Term {
     }
 
     /// Takes in the answer to a status write.
-    pub(super) fn status_written(&mut self, subject: &ObjectRef, result: Result<Value, KubeError>) {
+    pub(super) fn status_written(&mut self, sent: StatusSent, result: Result<Value, KubeError>) {
+        let StatusSent { subject, before, after, under_way } = sent;
+        let subject = &subject;
         self.statuses.in_flight.remove(subject);
+        if under_way.end().is_err() {
+            self.end = Some(LeaderEnd::LeadershipLost);
+            return;
+        }
         match result {
             Ok(live) => {
                 self.tools.cache.answered(subject.kind, &live);
+                self.statuses.forbidden.remove(subject);
+                self.tell_change(subject, &before, &after);
                 let trace = self.traces.of(subject, &*self.tools.kube.ports().entropy);
                 tracing::debug!(trace_id = %trace, %subject, "status written");
-                self.traces.end(subject);
+                self.end_trace(subject);
             }
-            Err(error) if error.code() == 422 => {
-                // Only the rule on controllerEpoch refuses a status that our own schema accepts.
-                self.tools.observer.signal(Signal::StaleWriteRefused(RefusedBy::Policy));
-                tracing::warn!(%subject, %error, "the status was refused");
+            Err(error) if matches!(error.code(), 403 | 422) => {
+                self.status_refused(subject, &error);
                 self.statuses.schedule(subject.clone(), self.now() + REFUSED_AGAIN);
             }
-            // 404 and 409 say that the incarnation is gone, which the watch will show.
             Err(error) => {
+                // As 404, this says that the incarnation is gone, which the watch will show.
+                if error.code() == 409 {
+                    let by = RefusedBy::ResourceVersion;
+                    self.tools.observer.signal(Signal::StaleWriteRefused(by));
+                }
                 tracing::debug!(%subject, %error, "the status will be written again");
                 let wait = error.retry_after().map_or(AGAIN, |asked| asked.max(AGAIN));
                 self.statuses.schedule(subject.clone(), self.now() + wait);
             }
+        }
+    }
+
+    /// The API server refuses a status: as it comes from an old leader, or somebody forbids it.
+    fn status_refused(&mut self, subject: &ObjectRef, error: &KubeError) {
+        let stale = error.refusal().is_some_and(crate::kube::Refusal::is_stale_epoch);
+        if stale {
+            self.tools.observer.signal(Signal::StaleWriteRefused(RefusedBy::Policy));
+        }
+        let now = self.now();
+        if self.statuses.forbidden.get(subject).is_some_and(|tell_at| now < *tell_at) {
+            return;
+        }
+        self.statuses.forbidden.insert(subject.clone(), now + TELL_AGAIN);
+        tracing::warn!(%subject, %error, "the status was refused");
+        // The status cannot say so, and an old leader has nothing to say.
+        if let Some(refusal) = error.refusal().filter(|_| !stale) {
+            let text = format!("the status cannot be written: {}", refusal.message);
+            self.tell(subject, EventKind::Warning, status::reason::WRITE_FORBIDDEN, &text);
         }
     }
 

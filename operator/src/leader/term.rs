@@ -21,7 +21,8 @@ use rynxs_core::time::Mono;
 use tracing::Instrument;
 
 use super::effect::{Order, Performed, Tools, perform};
-use super::statuses::Statuses;
+use super::hindrance::Hindrances;
+use super::statuses::{StatusSent, Statuses};
 use super::trace::Traces;
 use super::work::Work;
 use super::{LeaderEnd, Stop};
@@ -45,6 +46,8 @@ pub(super) struct Term {
     pub(super) work: Work,
     pub(super) tasks: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) statuses: Statuses,
+    /// Pending writes that the API server forbids.
+    pub(super) hindrances: Hindrances,
     pub(super) traces: Traces,
     pub(super) selections: Vec<Selection>,
     /// Objects whose observation waits for the end of an effect.
@@ -85,7 +88,7 @@ pub(super) enum Done {
     /// The hash of a record was read.
     Hash(Seq, Option<Hash>),
     /// A status write ended.
-    Status(ObjectRef, Result<serde_json::Value, KubeError>),
+    Status(Box<StatusSent>, Result<serde_json::Value, KubeError>),
 }
 
 impl Term {
@@ -164,7 +167,7 @@ impl Term {
     fn advance(&mut self, stopping: bool) {
         self.note_head();
         if let Some(acked) = self.journal.acked() {
-            self.work.acknowledge(acked);
+            self.note_acked(acked);
             self.statuses.acknowledge(acked);
         }
         if stopping {
@@ -181,6 +184,14 @@ impl Term {
         if now >= self.resync_at {
             self.resync_at = now + self.config.reconcile.resync;
             self.tools.cache.touch_all();
+        }
+    }
+
+    /// What waited for its record may start.
+    fn note_acked(&mut self, acked: Seq) {
+        for (seq, subject) in self.work.acknowledge(acked) {
+            let trace = self.traces.of(&subject, &*self.tools.kube.ports().entropy);
+            tracing::debug!(trace_id = %trace, %subject, seq = seq.0, "the log holds it");
         }
     }
 
@@ -218,7 +229,7 @@ impl Term {
                     object = %order.pending.action.object,
                     verb = ?order.pending.action.verb,
                     decision = order.decision().0,
-                    epoch = self.tools.epoch.0,
+                    epoch = self.tools.leadership.epoch().0,
                 );
                 let tools = self.tools.clone();
                 let effect = async move {
@@ -267,15 +278,19 @@ impl Term {
     fn conclude(&mut self, subject: &ObjectRef) {
         if let Some(begun) = self.begun.remove(subject) {
             let took = self.now() - begun;
-            let resource = match subject.kind {
-                Kind::Agent => Resource::Agent,
-                Kind::Session => Resource::Session,
-                _ => Resource::Unwanted,
-            };
-            self.tools.observer.signal(Signal::Reconciled { resource, took, ok: true });
+            let resource = Resource::of(subject.kind);
+            self.tools.observer.signal(Signal::Reconciled { resource, took });
         }
+        self.hindrances.clear(subject);
         self.statuses.mark(subject);
         if !matches!(subject.kind, Kind::Agent | Kind::Session) {
+            self.traces.end(subject);
+        }
+    }
+
+    /// The status is written: the trace ends, unless there is more to do.
+    pub(super) fn end_trace(&mut self, subject: &ObjectRef) {
+        if self.journal.with_state(|state| state.pending(subject).is_empty()) {
             self.traces.end(subject);
         }
     }
@@ -300,7 +315,11 @@ impl Term {
             sessions.map(children::session).filter(|session| session != subject).collect()
         });
         self.plan(subject);
+        let trace = self.traces.of(subject, &*self.tools.kube.ports().entropy);
         for session in concerned {
+            if self.journal.with_state(|state| !state.pending(&session).is_empty()) {
+                self.traces.join(&session, trace);
+            }
             self.plan(&session);
         }
         Some(seq)

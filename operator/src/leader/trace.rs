@@ -39,6 +39,11 @@ impl Traces {
         }
     }
 
+    /// Work on a subject that a trace caused belongs to it, unless the subject has one of its own.
+    pub(super) fn join(&mut self, subject: &ObjectRef, trace: TraceId) {
+        self.0.entry(subject.clone()).or_insert(trace);
+    }
+
     /// Nothing is left to do about a subject.
     pub(super) fn end(&mut self, subject: &ObjectRef) {
         self.0.remove(subject);

@@ -142,14 +142,17 @@ impl Work {
         Some(subject)
     }
 
-    /// Moves on whoever waited for a record up to `acked`.
-    pub(super) fn acknowledge(&mut self, acked: Seq) {
+    /// Moves on whoever waited for a record up to `acked`, and says who did.
+    pub(super) fn acknowledge(&mut self, acked: Seq) -> Vec<(Seq, ObjectRef)> {
+        let mut moved = Vec::new();
         while let Some((seq, subject)) = self.awaiting.first().cloned() {
             if seq > acked {
                 break;
             }
             self.put(&subject, Stage::Ready);
+            moved.push((seq, subject));
         }
+        moved
     }
 
     /// Moves on whoever waited long enough.

@@ -122,3 +122,45 @@ pub fn session(spec: &Value) -> Value {
         "spec": spec,
     })
 }
+
+/// Applies `a-spec` with the operator's own rights, as another installation or log would.
+pub fn apply_spec(world: &World, stamp: u64, log: &str) {
+    let live = world.get(SPEC).unwrap_or_default();
+    let mut body = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": "a-spec", "namespace": "team",
+            "labels": {"app.kubernetes.io/managed-by": "rynxs"},
+            "annotations": {
+                "rynxs.universe.ai/stamp": stamp.to_string(),
+                "rynxs.universe.ai/log": log,
+            },
+        },
+        "data": {"from": "elsewhere"},
+    });
+    if !live.is_null() {
+        body["metadata"]["ownerReferences"] = live["metadata"]["ownerReferences"].clone();
+    }
+    let path = format!("{SPEC}?fieldManager=rynxs&force=true");
+    let (code, answer) = world.as_operator("PATCH", &path, "application/apply-patch+yaml", &body);
+    assert!(code < 300, "{code} {answer}");
+}
+
+/// Identity of the log, as its first record has it.
+pub fn log_id(world: &World) -> String {
+    match world.log.events().into_iter().next() {
+        Some(Event::LogStarted { log_id, .. }) => log_id.0,
+        other => panic!("not a log: {other:?}"),
+    }
+}
+
+/// Reason and message of one condition.
+pub fn why(world: &World, path: &str, r#type: &str) -> (String, String) {
+    let object = world.get(path).unwrap_or_default();
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let found = conditions.into_iter().find(|condition| condition["type"] == r#type);
+    let text = |field: &str| {
+        found.as_ref().and_then(|found| found[field].as_str()).unwrap_or_default().to_owned()
+    };
+    (text("reason"), text("message"))
+}

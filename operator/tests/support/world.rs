@@ -16,7 +16,7 @@ use rynxs_core::record::decode;
 use rynxs_operator::guard::Guard;
 use rynxs_operator::kube::KubeClient;
 use rynxs_operator::leader::{LeaderContext, LeaderEnd, lead};
-use rynxs_operator::observe::{Observer, Signal};
+use rynxs_operator::observe::{Observer, RefusedBy, Signal};
 use rynxs_operator::ports::{Body, Clock, NetError, Network, Ports, Service};
 use rynxs_operator::store::{ExistsOutcome, GetOutcome, ListOutcome, Listed, LogStore, PutOutcome};
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ pub enum Fate {
     Arrives,
     /// The server answers this instead, and does nothing.
     Refused(u16),
+    /// The server answers this code with these words instead, and does nothing.
+    Says(u16, &'static str),
     /// The server does it, the answer is lost.
     AnswerLost,
     /// The server does it and answers 500.
@@ -76,10 +78,11 @@ impl Network for Wire {
                     answer.into_parts()
                 }
                 Fate::Lost => futures::future::pending().await,
-                Fate::Refused(code) => return Ok(status(code)),
+                Fate::Refused(code) => return Ok(status(code, "by the test")),
+                Fate::Says(code, message) => return Ok(status(code, message)),
                 Fate::FailsAfter => {
                     let _ = perform();
-                    return Ok(status(500));
+                    return Ok(status(500, "by the test"));
                 }
                 Fate::AnswerLost => {
                     let _ = perform();
@@ -97,8 +100,8 @@ impl Network for Wire {
     }
 }
 
-fn status(code: u16) -> http::Response<Body> {
-    let body = json!({"kind": "Status", "code": code, "message": "by the test"}).to_string();
+fn status(code: u16, message: &str) -> http::Response<Body> {
+    let body = json!({"kind": "Status", "code": code, "message": message}).to_string();
     let response = http::Response::builder().status(code).body(Body::Full(body.into()));
     response.expect("a status and a body make a response")
 }
@@ -201,6 +204,23 @@ impl Signals {
     pub fn count(&self, matching: impl Fn(&Signal) -> bool) -> usize {
         let signals = self.0.lock().expect("no panic while held");
         signals.iter().filter(|signal| matching(signal)).count()
+    }
+
+    /// What the last signal of some sort said.
+    pub fn last<T>(&self, read: impl Fn(&Signal) -> Option<T>) -> Option<T> {
+        let signals = self.0.lock().expect("no panic while held");
+        signals.iter().rev().find_map(read)
+    }
+
+    /// How often each cause refused a stale write.
+    pub fn refusals(&self) -> BTreeMap<RefusedBy, usize> {
+        let mut refusals = BTreeMap::new();
+        for signal in self.0.lock().expect("no panic while held").iter() {
+            if let Signal::StaleWriteRefused(by) = signal {
+                *refusals.entry(*by).or_default() += 1;
+            }
+        }
+        refusals
     }
 }
 

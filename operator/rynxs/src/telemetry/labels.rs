@@ -9,6 +9,10 @@ pub(super) trait Label: Sized + 'static {
     const ALL: &'static [Self];
     /// The value as it is exported.
     fn text(&self) -> &'static str;
+    /// Every value as it is exported.
+    fn texts() -> Vec<&'static str> {
+        Self::ALL.iter().map(Self::text).collect()
+    }
 }
 
 macro_rules! labels {
@@ -65,25 +69,6 @@ labels!(Queue {
     KubernetesEvents => "kubernetes_events",
 });
 
-/// Types of events, as they stand in the log.
-pub(super) const EVENT_TYPES: [&str; 15] = [
-    "LogStarted",
-    "EpochStarted",
-    "AgentObserved",
-    "AgentDeleted",
-    "SessionObserved",
-    "SessionDeleted",
-    "ChildObserved",
-    "TimerFired",
-    "DriftObserved",
-    "ActionsDecided",
-    "ActionApplied",
-    "ActionFailed",
-    "ActionSuperseded",
-    "CheckpointCreated",
-    "TailRepaired",
-];
-
 /// Status codes that are counted one by one; `0` is no answer, all others are `other`.
 const CODES: [(u16, &str); 21] = [
     (0, "0"),
@@ -109,7 +94,25 @@ const CODES: [(u16, &str); 21] = [
     (504, "504"),
 ];
 
+/// What is exported for a value that stands in no list.
+const OTHER: &str = "other";
+
 /// A status code as a label of a closed list.
 pub(super) fn code(code: u16) -> &'static str {
-    CODES.iter().find(|(number, _)| *number == code).map_or("other", |(_, text)| text)
+    CODES.iter().find(|(number, _)| *number == code).map_or(OTHER, |(_, text)| text)
+}
+
+/// Every status code as it is exported.
+pub(super) fn codes() -> Vec<&'static str> {
+    with_other(CODES.iter().map(|(_, text)| *text))
+}
+
+/// A value of a list, or the one that stands for all others.
+pub(super) fn one_of(list: &[&'static str], value: &str) -> &'static str {
+    list.iter().find(|known| **known == value).copied().unwrap_or(OTHER)
+}
+
+/// A list and the value that stands for all others.
+pub(super) fn with_other(list: impl IntoIterator<Item = &'static str>) -> Vec<&'static str> {
+    list.into_iter().chain([OTHER]).collect()
 }

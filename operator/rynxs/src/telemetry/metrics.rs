@@ -1,12 +1,17 @@
 //! Every metric of the operator, under the names that alerts, dashboards and documents use.
 
+use std::cell::RefCell;
+
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use rynxs_core::event::KINDS;
+use rynxs_operator::kube::{RESOURCES, VERBS};
 use rynxs_operator::observe::{ElectionFailure, PutError, Queue, RefusedBy, Resource, Signal};
 
-use super::labels::{EVENT_TYPES, Label, code};
+use super::labels::{Label, code, codes, one_of, with_other};
 
 /// From a local write to a slow round of conditional PUTs and applies.
 const RECONCILE_BUCKETS_S: [f64; 12] =
@@ -17,6 +22,7 @@ const REPLAY_BUCKETS_S: [f64; 10] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0,
 /// Counters, gauges and histograms in a registry of their own.
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Description>,
     log: Log,
     election: Election,
     work: Work,
@@ -41,14 +47,14 @@ impl Log {
             events: r.counter_vec(
                 "rynxs_events_total",
                 "Events acknowledged by the event log, by type.",
-                &["event_type"],
+                &[("event_type", KINDS.to_vec())],
             ),
             head_seq: r.gauge("rynxs_log_head_seq", "Position of the last acknowledged record."),
             head_epoch: r.gauge("rynxs_log_epoch", "Epoch of the last acknowledged record."),
             put_errors: r.counter_vec(
                 "rynxs_s3_put_errors_total",
                 "PUTs of records that were not answered by 200, by kind of answer.",
-                &["error_type"],
+                &[("error_type", PutError::texts())],
             ),
             append_unknown: r.counter(
                 "rynxs_append_unknown_total",
@@ -100,16 +106,16 @@ impl Election {
             failures: r.counter_vec(
                 "rynxs_leader_election_failures_total",
                 "Failed attempts to acquire, renew or release the Lease, by reason.",
-                &["reason"],
+                &[("reason", ElectionFailure::texts())],
             ),
             stale_writes: r.counter_vec(
                 "rynxs_stale_writes_refused_total",
-                "Writes refused because a newer decision or epoch exists, by who refused.",
-                &["cause"],
+                "Requests that write refused as something newer exists, by who refused.",
+                &[("cause", RefusedBy::texts())],
             ),
             term_lost: r.counter(
                 "rynxs_term_lost_across_write_total",
-                "Terms that ended while a write was under way; its outcome is not recorded.",
+                "Writes under way when their term ended; their outcome is not recorded.",
             ),
             ready: r.gauge("rynxs_ready", "1 while this replica can serve, leading or following."),
         }
@@ -130,69 +136,57 @@ impl Work {
         Self {
             reconcile: r.histogram_vec(
                 "rynxs_reconcile_duration_seconds",
-                "From a subject's first pending action to its last acknowledged outcome.",
+                "From a subject's first pending action to its last outcome.",
                 &RECONCILE_BUCKETS_S,
-                &["resource_type"],
+                ("resource_type", Resource::texts()),
             ),
             reconcile_errors: r.counter_vec(
                 "rynxs_reconcile_errors_total",
-                "Passes over a subject that ended with an error and will be retried.",
-                &["resource_type"],
+                "Effects that failed for now and are tried again, by kind of their subject.",
+                &[("resource_type", Resource::texts())],
             ),
             queue_depth: r.gauge_vec(
                 "rynxs_queue_depth",
                 "Entries in a bounded queue.",
-                &["queue"],
+                ("queue", Queue::texts()),
             ),
             queue_full: r.counter_vec(
                 "rynxs_queue_full_total",
                 "Times that a bounded queue was full and something waited or was dropped.",
-                &["queue"],
+                &[("queue", Queue::texts())],
             ),
             requests: r.counter_vec(
                 "rynxs_kubernetes_requests_total",
                 "Requests to the API server; code 0 is no answer.",
-                &["verb", "resource", "code"],
+                &[
+                    ("verb", with_other(VERBS)),
+                    ("resource", with_other(RESOURCES)),
+                    ("code", codes()),
+                ],
             ),
         }
     }
 }
 
 impl Metrics {
-    /// All metrics, registered, every label of a closed list present with value 0.
+    /// All metrics, registered, every value of a label that stands alone present with value 0.
     #[must_use]
     pub fn new() -> Self {
-        let r = Builder(Registry::new());
-        r.gauge_vec("rynxs_build_info", "Always 1; says which build runs.", &["version"])
-            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+        let r = Builder { registry: Registry::new(), described: RefCell::default() };
+        let version = env!("CARGO_PKG_VERSION");
+        let help = "Always 1; says which build runs.";
+        r.gauge_vec("rynxs_build_info", help, ("version", vec![version]))
+            .with_label_values(&[version])
             .set(1);
         let (log, election, work) = (Log::new(&r), Election::new(&r), Work::new(&r));
-        let metrics = Self { registry: r.0, log, election, work };
-        metrics.start_at_zero();
-        metrics
+        let described = r.described.into_inner();
+        Self { registry: r.registry, described, log, election, work }
     }
 
-    fn start_at_zero(&self) {
-        for event_type in EVENT_TYPES {
-            self.log.events.with_label_values(&[event_type]);
-        }
-        for resource in Resource::ALL {
-            self.work.reconcile.with_label_values(&[resource.text()]);
-            self.work.reconcile_errors.with_label_values(&[resource.text()]);
-        }
-        for reason in ElectionFailure::ALL {
-            self.election.failures.with_label_values(&[reason.text()]);
-        }
-        for error in PutError::ALL {
-            self.log.put_errors.with_label_values(&[error.text()]);
-        }
-        for cause in RefusedBy::ALL {
-            self.election.stale_writes.with_label_values(&[cause.text()]);
-        }
-        for queue in Queue::ALL {
-            self.work.queue_depth.with_label_values(&[queue.text()]);
-            self.work.queue_full.with_label_values(&[queue.text()]);
-        }
+    /// What is exported, in the order of registration.
+    #[must_use]
+    pub fn described(&self) -> &[Description] {
+        &self.described
     }
 
     /// Takes note of one signal.
@@ -201,14 +195,14 @@ impl Metrics {
             Signal::EventAppended(event_type) => {
                 self.log.events.with_label_values(&[event_type]).inc();
             }
-            Signal::Reconciled { resource, took, ok } => {
+            Signal::Reconciled { resource, took } => {
                 self.work
                     .reconcile
                     .with_label_values(&[resource.text()])
                     .observe(took.as_secs_f64());
-                if !ok {
-                    self.work.reconcile_errors.with_label_values(&[resource.text()]).inc();
-                }
+            }
+            Signal::ReconcileRetried(resource) => {
+                self.work.reconcile_errors.with_label_values(&[resource.text()]).inc();
             }
             Signal::Leading(yes) => self.election.leading.set(i64::from(*yes)),
             Signal::LeaderTransition => self.election.transitions.inc(),
@@ -237,7 +231,8 @@ impl Metrics {
                 self.log.head_epoch.set(number(epoch.0));
             }
             Signal::KubernetesRequest { verb, resource, code: status } => {
-                self.work.requests.with_label_values(&[verb, resource, code(*status)]).inc();
+                let labels = [one_of(&VERBS, verb), one_of(&RESOURCES, resource), code(*status)];
+                self.work.requests.with_label_values(&labels).inc();
             }
             Signal::Ready(yes) => self.election.ready.set(i64::from(*yes)),
             Signal::ElectionAlive => {}
@@ -269,36 +264,83 @@ fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// Registers metrics; a wrong or doubled name is a bug of this file.
-struct Builder(Registry);
+/// One exported metric, as `docs/metrics.md` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Name, with the unit at its end if it has one.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// What it counts or measures.
+    pub help: String,
+    /// Names of its labels, each with every value that it can have.
+    pub labels: Vec<LabelValues>,
+}
+
+/// A label's name and every value that it can have.
+pub type LabelValues = (&'static str, Vec<&'static str>);
+
+/// Registers metrics and describes them; a wrong or doubled name is a bug of this file.
+struct Builder {
+    registry: Registry,
+    described: RefCell<Vec<Description>>,
+}
 
 const VALID: &str = "names and labels here are valid and used once";
 
+fn names(labels: &[LabelValues]) -> Vec<&'static str> {
+    labels.iter().map(|(name, _)| *name).collect()
+}
+
 impl Builder {
-    fn keep<C: prometheus::core::Collector + Clone + 'static>(&self, metric: C) -> C {
-        self.0.register(Box::new(metric.clone())).expect(VALID);
+    fn keep<C: Collector + Clone + 'static>(
+        &self,
+        metric: C,
+        kind: &'static str,
+        labels: &[LabelValues],
+    ) -> C {
+        let desc = metric.desc();
+        let desc = desc.first().expect("a metric describes itself");
+        self.described.borrow_mut().push(Description {
+            name: desc.fq_name.clone(),
+            kind,
+            help: desc.help.clone(),
+            labels: labels.to_vec(),
+        });
+        self.registry.register(Box::new(metric.clone())).expect(VALID);
         metric
     }
 
     fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.keep(IntCounter::new(name, help).expect(VALID))
+        self.keep(IntCounter::new(name, help).expect(VALID), "counter", &[])
     }
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.keep(IntGauge::new(name, help).expect(VALID))
+        self.keep(IntGauge::new(name, help).expect(VALID), "gauge", &[])
     }
 
-    fn counter_vec(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.keep(IntCounterVec::new(Opts::new(name, help), labels).expect(VALID))
+    /// Of several labels only the combinations that happen are exported, of one label all values.
+    fn counter_vec(&self, name: &str, help: &str, labels: &[LabelValues]) -> IntCounterVec {
+        let metric = IntCounterVec::new(Opts::new(name, help), &names(labels)).expect(VALID);
+        if let [(_, values)] = labels {
+            for value in values {
+                metric.with_label_values(&[value]);
+            }
+        }
+        self.keep(metric, "counter", labels)
     }
 
-    fn gauge_vec(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.keep(IntGaugeVec::new(Opts::new(name, help), labels).expect(VALID))
+    fn gauge_vec(&self, name: &str, help: &str, label: LabelValues) -> IntGaugeVec {
+        let metric = IntGaugeVec::new(Opts::new(name, help), &[label.0]).expect(VALID);
+        for value in &label.1 {
+            metric.with_label_values(&[value]);
+        }
+        self.keep(metric, "gauge", &[label])
     }
 
     fn histogram(&self, name: &str, help: &str, buckets_s: &[f64]) -> Histogram {
         let options = HistogramOpts::new(name, help).buckets(buckets_s.to_vec());
-        self.keep(Histogram::with_opts(options).expect(VALID))
+        self.keep(Histogram::with_opts(options).expect(VALID), "histogram", &[])
     }
 
     fn histogram_vec(
@@ -306,10 +348,14 @@ impl Builder {
         name: &str,
         help: &str,
         buckets_s: &[f64],
-        labels: &[&str],
+        label: LabelValues,
     ) -> HistogramVec {
         let options = HistogramOpts::new(name, help).buckets(buckets_s.to_vec());
-        self.keep(HistogramVec::new(options, labels).expect(VALID))
+        let metric = HistogramVec::new(options, &[label.0]).expect(VALID);
+        for value in &label.1 {
+            metric.with_label_values(&[value]);
+        }
+        self.keep(metric, "histogram", &[label])
     }
 }
 
@@ -321,25 +367,9 @@ mod tests {
 
     use super::*;
 
-    /// The names that the chart's page and the milestones promise.
-    const PROMISED: [&str; 9] = [
-        "rynxs_events_total",
-        "rynxs_reconcile_duration_seconds",
-        "rynxs_leader_election_status",
-        "rynxs_leader_election_transitions_total",
-        "rynxs_leader_election_failures_total",
-        "rynxs_replay_duration_seconds",
-        "rynxs_checkpoint_create_duration_seconds",
-        "rynxs_checkpoint_verify_failures_total",
-        "rynxs_s3_put_errors_total",
-    ];
-
     #[test]
-    fn every_promised_metric_is_there_before_anything_happened() {
+    fn every_series_of_a_closed_list_is_there_before_anything_happened() {
         let text = Metrics::new().render();
-        for name in PROMISED {
-            assert!(text.contains(&format!("# TYPE {name} ")), "{name} is missing:\n{text}");
-        }
         assert!(text.contains("rynxs_s3_put_errors_total{error_type=\"access_denied\"} 0"));
         assert!(text.contains("rynxs_leader_election_failures_total{reason=\"conflict\"} 0"));
         assert!(text.contains("rynxs_events_total{event_type=\"EpochStarted\"} 0"));
@@ -353,11 +383,9 @@ mod tests {
         metrics.note(&Signal::StaleWriteRefused(RefusedBy::Policy));
         metrics.note(&Signal::LogHead { seq: Seq(7), epoch: Epoch(1_000_003) });
         metrics.note(&Signal::KubernetesRequest { verb: "patch", resource: "jobs", code: 418 });
-        metrics.note(&Signal::Reconciled {
-            resource: Resource::Agent,
-            took: Duration::from_millis(20),
-            ok: false,
-        });
+        let took = Duration::from_millis(20);
+        metrics.note(&Signal::Reconciled { resource: Resource::Agent, took });
+        metrics.note(&Signal::ReconcileRetried(Resource::Agent));
         let text = metrics.render();
         for line in [
             "rynxs_events_total{event_type=\"AgentObserved\"} 1",

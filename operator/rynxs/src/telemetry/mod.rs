@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rynxs_operator::observe::{Observer, Signal};
 
 pub use logs::{LogFormat, LogSettings, init};
-pub use metrics::Metrics;
+pub use metrics::{Description, LabelValues, Metrics};
 pub use probes::{Health, ProbeServer, ProbeSettings};
 
 /// Receives the operator's signals for metrics and probes alike.
