@@ -166,3 +166,21 @@ async fn a_repair_is_in_the_trace_of_the_drift_that_was_seen() {
     assert!(!lines[done].trace.is_empty());
     assert_eq!(lines[done].trace, lines[differs[0]].trace);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_deletion_of_an_object_that_nothing_wants_is_in_the_trace_of_its_discovery() {
+    let (lines, _listening) = Lines::listen();
+    let mut world = World::new();
+    let leader = world.lead();
+    world.pass(Duration::from_secs(5)).await;
+    apply_spec(&world, 1, &log_id(&world));
+    settled(&world).await;
+    assert!(world.get(SPEC).is_none());
+    leader.stop().await;
+    let lines = lines.all();
+    let found = find(&lines, "nothing wants this object", |_| true);
+    let done = find(&lines, "done", |_| true);
+    assert_eq!((found.len(), done.len()), (1, 1));
+    assert!(!lines[done[0]].trace.is_empty());
+    assert_eq!(lines[done[0]].trace, lines[found[0]].trace);
+}

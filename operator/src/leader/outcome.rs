@@ -111,13 +111,14 @@ impl Term {
             return;
         }
         let event = event(decision, order.subject.clone(), index);
-        let seq = self.record(&order.subject, vec![event]);
+        // Before the record: with the last outcome the trace may end.
         let trace = self.traces.of(&order.subject, &*self.tools.kube.ports().entropy);
+        let seq = self.record(&order.subject, vec![event]).map(|seq| seq.0);
+        let epoch = self.tools.leadership.epoch().0;
         tracing::info!(
             trace_id = %trace, object = %order.pending.action.object,
             verb = ?order.pending.action.verb, reason = ?order.pending.action.reason,
-            decision = decision.0, seq = seq.map(|seq| seq.0), epoch = self.tools.leadership.epoch().0,
-            "done"
+            decision = decision.0, seq, epoch, "done"
         );
     }
 
@@ -195,7 +196,8 @@ impl Term {
     }
 }
 
-fn subject_uid(state: &State, subject: &ObjectRef) -> Option<Uid> {
+/// The incarnation of an Agent or Session that the state knows.
+pub(super) fn subject_uid(state: &State, subject: &ObjectRef) -> Option<Uid> {
     use rynxs_core::ids::Kind;
     match subject.kind {
         Kind::Agent => state.agent(&subject.key).map(|agent| agent.uid.clone()),

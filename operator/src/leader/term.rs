@@ -22,6 +22,7 @@ use tracing::Instrument;
 
 use super::effect::{Order, Performed, Tools, perform};
 use super::hindrance::Hindrances;
+use super::outcome::subject_uid;
 use super::statuses::{StatusSent, Statuses};
 use super::trace::Traces;
 use super::work::Work;
@@ -283,7 +284,8 @@ impl Term {
         }
         self.hindrances.clear(subject);
         self.statuses.mark(subject);
-        if !matches!(subject.kind, Kind::Agent | Kind::Session) {
+        // A subject that is no more has no status whose writing could end its trace.
+        if self.journal.with_state(|state| subject_uid(state, subject).is_none()) {
             self.traces.end(subject);
         }
     }
@@ -314,8 +316,8 @@ impl Term {
             let sessions = agents.iter().flat_map(|agent| state.running_sessions(agent));
             sessions.map(children::session).filter(|session| session != subject).collect()
         });
-        self.plan(subject);
         let trace = self.traces.of(subject, &*self.tools.kube.ports().entropy);
+        self.plan(subject);
         for session in concerned {
             if self.journal.with_state(|state| !state.pending(&session).is_empty()) {
                 self.traces.join(&session, trace);
