@@ -5,7 +5,7 @@ use std::time::Duration;
 use rynxs_core::config::span;
 
 /// A span of time such as `15s` or `1m30s`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     span::parse(text).map_err(|error| error.to_string())
 }
 
