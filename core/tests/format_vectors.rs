@@ -12,10 +12,13 @@ use log_builder::{
     LogBuilder, agent_observed, body, edited, epoch_started, log_started, seal, writer,
 };
 use rynxs_core::chain::Chain;
-use rynxs_core::event::{ChildState, Event};
+use rynxs_core::decide;
+use rynxs_core::event::{ChildState, Event, Trigger};
 use rynxs_core::ids::{Epoch, Hash, Kind, LogId, Nonce, ObjectRef, Seq, Uid};
 use rynxs_core::record::{EncodedEvent, Header, encode, sha256};
+use rynxs_core::replay::Replayer;
 use rynxs_core::resource::AgentSpec;
+use rynxs_core::state::{Position, State};
 use rynxs_core::time::WallMs;
 use serde_json::{Value, json};
 
@@ -81,12 +84,48 @@ fn two_epochs() -> LogBuilder {
         .record(&[agent_observed("a", 2)])
 }
 
+/// As a leader writes it: each observation with the decision that follows from it. This one holds
+/// for `rynxs log verify` too.
+fn decided() -> LogBuilder {
+    let mut state = State::new();
+    let mut log = LogBuilder::started(0);
+    state.apply(Position::new(Seq(0), 0), &log_started(0)).unwrap();
+    for (term, name) in [(1, "a"), (2, "b")] {
+        let at = log.chain.next_seq();
+        log = log.epoch(term);
+        let opened = epoch_started(log.chain.epoch().unwrap(), writer(term));
+        state.apply(Position::new(at, 0), &opened).unwrap();
+
+        let seq = log.chain.next_seq();
+        let observed = agent_observed(name, 1);
+        let trigger = Trigger { seq, index: 0, sha256: EncodedEvent::new(&observed).sha256() };
+        state.apply(Position::new(seq, 0), &observed).unwrap();
+        let mut events = vec![observed];
+        for follow_up in decide::follow_ups(&state, trigger, &events[0]) {
+            let index = u32::try_from(events.len()).unwrap();
+            state.apply(Position::new(seq, index), &follow_up).unwrap();
+            events.push(follow_up);
+        }
+        log = log.record(&events);
+    }
+    log
+}
+
 fn valid() -> Vec<(&'static str, &'static str, Lines)> {
     let lines = |log: LogBuilder| log.lines;
     vec![
         ("genesis", "one LogStarted alone", lines(LogBuilder::started(0))),
         ("epoch", "the first EpochStarted, at record 1", lines(LogBuilder::started(0).epoch(1))),
-        ("two_epochs", "a second leader takes over at record 3", lines(two_epochs())),
+        (
+            "two_epochs",
+            "a second leader takes over at record 3; form and chain alone, as nothing is decided",
+            lines(two_epochs()),
+        ),
+        (
+            "decided",
+            "two leaders, and the decisions that follow from what they observed",
+            lines(decided()),
+        ),
         ("successor", "stamps start at a base, a predecessor is named", lines(successor())),
         (
             "batch",
@@ -247,7 +286,19 @@ fn verdict(lines: &[Vec<u8>]) -> Value {
         "base": point.base,
         "epoch": point.epoch,
         "head": point.head_hash,
+        "decisions": decisions(lines),
     })
+}
+
+/// What the decision proof says of a valid log: a check of its own, beyond the format.
+fn decisions(lines: &[Vec<u8>]) -> Value {
+    let (mut chain, mut replay) = (Chain::new(), Replayer::new());
+    for (number, line) in lines.iter().enumerate() {
+        if let Err(error) = replay.push(&chain.push(line).unwrap()) {
+            return json!({ "proven": false, "record": number, "error": error.to_string() });
+        }
+    }
+    json!({ "proven": true, "made_again": replay.counts().decisions })
 }
 
 #[test]
@@ -297,6 +348,12 @@ fn vectors_are_accepted_and_refused_as_documented() {
     }
     let orphan = stored.iter().find(|file| !files.contains_key(*file));
     assert_eq!(orphan, None, "a vector that nothing writes");
+}
+
+#[test]
+fn the_vector_with_decisions_passes_the_decision_proof_and_one_without_does_not() {
+    assert_eq!(decisions(&decided().lines), json!({ "proven": true, "made_again": 2 }));
+    assert_eq!(decisions(&two_epochs().lines)["proven"], false);
 }
 
 #[test]

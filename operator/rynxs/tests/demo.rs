@@ -4,11 +4,15 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod stage;
+
 use std::io::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+
+use rynxs::demo::{User, agent, edit_agent};
+use stage::{Running, children_of, interrupt, nothing_is_left_of, wait_until};
 
 fn demo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rynxs"));
@@ -18,61 +22,46 @@ fn demo(arguments: &[&str]) -> Command {
 
 /// Exit code and standard error of a demo that ends by itself.
 fn run(arguments: &[&str]) -> (i32, String) {
-    let output = demo(arguments).output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// A demo that does not outlive a failing test.
-struct Running(Child);
-
-impl std::ops::Deref for Running {
-    type Target = Child;
-    fn deref(&self) -> &Child {
-        &self.0
-    }
-}
-
-impl std::ops::DerefMut for Running {
-    fn deref_mut(&mut self) -> &mut Child {
-        &mut self.0
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    finished(start(arguments))
 }
 
 fn start(arguments: &[&str]) -> Running {
     Running(demo(arguments).spawn().unwrap())
 }
 
-fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
-    let until = Instant::now() + patience;
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
+/// Exit code and standard error of a demo that ends by itself; it says what to do and leaves no
+/// process behind.
+fn finished(mut child: Running) -> (i32, String) {
+    let mut error = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+    let status = child.wait().unwrap();
+    nothing_is_left_of(child.id());
+    assert!(!error.contains("panicked"), "{error}");
+    assert!(error.contains("error:") && error.contains("fix:"), "{error}");
+    (status.code().unwrap_or_else(|| panic!("{status}: {error}")), error)
+}
+
+/// Waits until the process has ended.
+fn ended(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    wait_until("the demo ends", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap()
+}
+
+/// Reads the story up to a line with these words. The rest of the pipe is returned: a demo whose
+/// story nobody reads would block.
+fn told(child: &mut Running, words: &str) -> BufReader<ChildStderr> {
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut story = String::new();
+    while !story.lines().last().is_some_and(|line| line.contains(words)) {
+        if lines.read_line(&mut story).unwrap() == 0 {
+            panic!("the demo ended before it told {words:?}: {:?}\n{story}", child.wait());
         }
-        std::thread::sleep(Duration::from_millis(20));
     }
-    None
-}
-
-/// Processes that say on their command line that they end with this one.
-fn children_of(pid: u32) -> Vec<String> {
-    let wanted = format!("--end-with-parent\0{pid}\0");
-    std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("cmdline")).ok())
-        .filter(|line| line.contains(&wanted))
-        .collect()
-}
-
-fn interrupt(child: &Child) {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    lines
 }
 
 #[test]
@@ -113,43 +102,127 @@ fn a_folder_that_cannot_be_written_is_named() {
     assert!(error.contains("/dev/full/demo"), "{error}");
 }
 
+/// The log is there from its first record on, and whole, whenever and however the demo ends.
+fn the_log_left_in(folder: &std::path::Path) -> String {
+    let log = folder.join("log");
+    let verified = Command::new(env!("CARGO_BIN_EXE_rynxs"))
+        .args(["log", "verify", log.to_str().unwrap(), "-o", "json"])
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "what is left behind verifies: {verified:?}");
+    String::from_utf8(verified.stdout).unwrap()
+}
+
+/// Interrupts a demo when its story has come to these words, and looks at what is left.
+fn interrupted_at(words: &str, more: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = start(&[&["--dir", folder.path().to_str().unwrap()], more].concat());
+    let story = told(&mut child, words);
+    interrupt(&child);
+    let status = ended(&mut child);
+    drop(story);
+    // Before the handler is installed the signal itself ends the process.
+    assert!(status.code().is_none_or(|code| code == 130), "at {words:?}: {status}");
+    nothing_is_left_of(child.id());
+    folder
+}
+
 #[test]
-fn ctrl_c_ends_everything_at_any_point() {
-    for after_ms in [50, 400, 1_500, 4_000, 12_000] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = start(&["--dir", folder.path().to_str().unwrap()]);
-        if let Some(status) = wait(&mut child, Duration::from_millis(after_ms)) {
-            let mut error = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
-            panic!("ended by itself after less than {after_ms} ms: {status}\n{error}");
+fn ctrl_c_ends_everything_at_any_point_and_leaves_the_log() {
+    for (words, has_log) in [
+        ("rynxs demo", false),
+        ("everything is left in", false),
+        ("replicas are running", true),
+        ("manifests applied", true),
+        ("is killed", true),
+        ("is frozen", true),
+        ("The books", true),
+    ] {
+        let folder = interrupted_at(words, &[]);
+        if has_log {
+            the_log_left_in(folder.path());
         }
-        interrupt(&child);
-        let Some(status) = wait(&mut child, Duration::from_secs(5)) else {
-            child.kill().unwrap();
-            panic!("still running 5 s after Ctrl-C at {after_ms} ms");
-        };
-        // Before the handler is installed the signal itself ends the process.
-        assert!(status.code().is_none_or(|code| code == 130), "{after_ms} ms: {status}");
-        std::thread::sleep(Duration::from_millis(100));
-        let left = children_of(child.id());
-        assert!(left.is_empty(), "left behind by Ctrl-C at {after_ms} ms: {left:?}");
+    }
+    let folder = interrupted_at("is killed", &["--event-store", "file"]);
+    assert!(std::fs::read_dir(folder.path().join("log")).unwrap().count() > 0);
+}
+
+#[test]
+fn ctrl_c_before_anything_is_told_ends_it_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = start(&["--dir", folder.path().to_str().unwrap()]);
+    interrupt(&child);
+    let status = ended(&mut child);
+    assert!(status.code().is_none_or(|code| code == 130), "{status}");
+    nothing_is_left_of(child.id());
+}
+
+#[test]
+fn a_killed_demo_takes_its_replicas_with_it_and_leaves_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = start(&["--dir", folder.path().to_str().unwrap()]);
+    let story = told(&mut child, "manifests applied");
+    assert_eq!(children_of(child.id()).len(), 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(story);
+    nothing_is_left_of(child.id());
+    the_log_left_in(folder.path());
+}
+
+#[test]
+fn a_file_that_may_not_grow_ends_the_demo_and_is_named() {
+    for store in ["s3", "file"] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap();
+        // 16 KiB: enough for the kubeconfigs, not for a log of some agents or for log lines.
+        let script = "ulimit -f 16; exec \"$0\" \"$@\"";
+        let mut command = Command::new("bash");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_rynxs"), "demo", "--event-store", store]);
+        command.args(["--dir", place, "--agents", "40"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (code, error) = finished(Running(child));
+        assert_eq!(code, 7, "{store}: {error}");
+        assert!(error.contains(place) && error.contains("ulimit -f"), "{store}: {error}");
     }
 }
 
 #[test]
-fn a_killed_demo_takes_its_replicas_with_it() {
+fn a_folder_with_the_log_of_an_earlier_run_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = start(&["--dir", folder.path().to_str().unwrap()]);
-    let until = Instant::now() + Duration::from_secs(30);
-    while children_of(child.id()).len() < 3 {
-        assert!(Instant::now() < until, "three replicas never ran");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let pid = child.id();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(children_of(pid).is_empty(), "replicas outlived a killed demo");
+    std::fs::create_dir(folder.path().join("log")).unwrap();
+    let record = folder.path().join("log/0000000000.json");
+    std::fs::write(&record, "a record").unwrap();
+    let (code, error) = run(&["--dir", folder.path().to_str().unwrap()]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("earlier run") && error.contains("--dir"), "{error}");
+    assert_eq!(std::fs::read_to_string(record).unwrap(), "a record", "it is left as it was");
+}
+
+#[test]
+fn a_folder_without_manifests_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "kind: Agent").unwrap();
+    let place = folder.path().to_str().unwrap();
+    let (code, error) = run(&["--manifests", place]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains(place) && error.contains(".yaml"), "{error}");
+}
+
+#[test]
+fn an_idle_demo_counts_what_is_sent_and_appends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap();
+    let arguments = ["--idle", "5s", "--agents", "5", "--json", "--dir", place];
+    let output = demo(&arguments).output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}{report}");
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["idle"]["records"], 0, "{report}");
+    let requests = report["idle"]["requests"].as_array().unwrap();
+    assert!(requests.iter().any(|sent| sent["resource"] == "leases"), "{report}");
+    the_log_left_in(folder.path());
 }
 
 #[test]
@@ -167,17 +240,47 @@ fn both_demos_hold_what_they_claim() {
             let report: serde_json::Value = serde_json::from_str(&report).unwrap();
             assert_eq!(report["refuted"], serde_json::json!([]), "{store}");
             assert!(report["comparison"]["objects"].as_u64().unwrap() > 20, "{store}: {report}");
-            let log = folder.path().join("log");
-            let verified = Command::new(env!("CARGO_BIN_EXE_rynxs"))
-                .args(["log", "verify", log.to_str().unwrap()])
-                .output()
-                .unwrap();
-            assert!(verified.status.success(), "what is left behind verifies: {verified:?}");
+            the_log_left_in(folder.path());
         })
     });
     for demo in demos {
         demo.join().unwrap();
     }
+}
+
+/// What `rynxs log tail --follow` prints, line by line.
+fn follow(folder: &std::path::Path) -> (Running, std::process::ChildStdout) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rynxs"));
+    command.args(["log", "tail", folder.join("log").to_str().unwrap(), "--follow"]);
+    command.args(["-o", "jsonl", "-n", "1"]);
+    let mut child = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    let lines = child.stdout.take().unwrap();
+    (child, lines)
+}
+
+#[tokio::test]
+async fn the_log_of_a_demo_that_is_kept_can_be_verified_and_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap().to_owned();
+    let mut child = start(&["--keep", "--replicas", "1", "--agents", "2", "--dir", &place]);
+    let story = told(&mut child, "keeps running");
+    let records = |text: &str| {
+        let verified: serde_json::Value = serde_json::from_str(text).unwrap();
+        verified["records"].as_u64().unwrap()
+    };
+    let before = records(&the_log_left_in(folder.path()));
+
+    let (_tail, lines) = follow(folder.path());
+    let mut lines = BufReader::new(lines).lines().map_while(Result::ok);
+    assert!(lines.next().is_some(), "the newest record is there");
+    let user = User::connect(&folder.path().join("kubeconfig")).await.unwrap();
+    edit_agent(&user, &agent(0), "while it is kept").await.unwrap();
+    assert!(lines.any(|line| line.contains("while it is kept")), "tail shows the edit");
+    assert!(records(&the_log_left_in(folder.path())) > before, "the copy grows");
+    interrupt(&child);
+    assert_eq!(ended(&mut child).code(), Some(0));
+    drop(story);
+    nothing_is_left_of(child.id());
 }
 
 /// Whether there is a kubectl; where there is none, that is said, and red in the gate.
@@ -201,18 +304,7 @@ fn kubectl_works_on_a_demo_that_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().to_str().unwrap().to_owned();
     let mut child = start(&["--keep", "--agents", "3", "--dir", &place]);
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut told = Vec::new();
-    while !told.last().is_some_and(|line: &String| line.contains("keeps running")) {
-        match lines.next() {
-            Some(line) => told.push(line.unwrap()),
-            None => {
-                let mut table = String::new();
-                child.stdout.take().unwrap().read_to_string(&mut table).unwrap();
-                panic!("the demo ended: {:?}\n{}\n{table}", child.wait(), told.join("\n"));
-            }
-        }
-    }
+    let _story = told(&mut child, "keeps running");
     let kubeconfig = folder.path().join("kubeconfig");
     let kubectl = |arguments: &[&str]| {
         let output = Command::new("kubectl")
@@ -234,7 +326,7 @@ fn kubectl_works_on_a_demo_that_is_kept() {
     let agents = ok(&["get", "agents", "-A", "-o", "wide"]);
     assert!(agents.contains("READY") && agents.contains("worker-000"), "{agents}");
     ok(&["apply", "--server-side", "-f", examples]);
-    ok(&["wait", "--for=condition=Ready", "agent/worker-001", "-n", "demo", "--timeout=60s"]);
+    ok(&["wait", "--for=condition=Ready", "agent/worker-001", "-n", "demo", "--timeout=600s"]);
     let bad = folder.path().join("bad.yaml");
     let manifest = "apiVersion: universe.ai/v1alpha1\nkind: Agent\n\
                     metadata: {name: bad, namespace: demo}\nspec: {role: king}\n";
@@ -244,7 +336,7 @@ fn kubectl_works_on_a_demo_that_is_kept() {
 
     let mut watch = Command::new("kubectl");
     watch.arg("--kubeconfig").arg(&kubeconfig);
-    watch.args(["get", "agents", "-n", "demo", "-w", "--request-timeout=30s"]);
+    watch.args(["get", "agents", "-n", "demo", "-w", "--request-timeout=600s"]);
     let mut watch = watch.env("HOME", folder.path()).stdout(Stdio::piped()).spawn().unwrap();
     let mut seen = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(seen.next().unwrap().starts_with("NAME"));
@@ -255,14 +347,11 @@ fn kubectl_works_on_a_demo_that_is_kept() {
     watch.kill().unwrap();
     watch.wait().unwrap();
 
-    ok(&["delete", "agent", "worker-002", "-n", "demo", "--timeout=60s"]);
-    let until = Instant::now() + Duration::from_secs(30);
-    while kubectl(&["get", "deployment", "worker-002-runtime", "-n", "demo"]).0 {
-        assert!(Instant::now() < until, "the deployment outlived its agent");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    ok(&["delete", "agent", "worker-002", "-n", "demo", "--timeout=600s"]);
+    wait_until("the deployment goes with its agent", || {
+        !kubectl(&["get", "deployment", "worker-002-runtime", "-n", "demo"]).0
+    });
     interrupt(&child);
-    let status = wait(&mut child, Duration::from_secs(5)).expect("it ends at Ctrl-C");
-    assert_eq!(status.code(), Some(0));
-    assert!(children_of(child.id()).is_empty());
+    assert_eq!(ended(&mut child).code(), Some(0));
+    nothing_is_left_of(child.id());
 }

@@ -3,59 +3,40 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::collections::BTreeMap;
+mod stage;
+
 use std::time::Duration;
 
-use rynxs::demo::{EventStore, Plan, Story, World, create_agents, namespace, probe, settled};
+use rynxs::demo::idle::{Idle, measure};
+use rynxs::demo::{DEFAULT_LEASE, EventStore, Plan};
+use stage::{folder, plan, world};
 
-/// Requests of a replica to the API server, by their labels.
-async fn requests(address: &str) -> BTreeMap<String, u64> {
-    let text = probe::get(address, "/metrics").await.unwrap();
-    text.lines()
-        .filter_map(|line| line.strip_prefix("rynxs_kubernetes_requests_total"))
-        .filter_map(|line| line.rsplit_once(' '))
-        .map(|(labels, count)| (labels.to_owned(), count.parse().unwrap()))
-        .collect()
+/// Everything that was sent, for a failing test.
+fn told(idle: &Idle) -> String {
+    let sent = idle.requests.iter().map(|sent| format!("{:?} {}\n", sent.kind, sent.count));
+    sent.collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_leader_appends_nothing_and_asks_for_its_lease_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let plan = Plan {
-        binary: env!("CARGO_BIN_EXE_rynxs").into(),
-        folder: folder.path().to_owned(),
-        api_port: 0,
-        s3_port: 0,
-        event_store: EventStore::S3,
-        replicas: 1,
-        seed: 1,
-        policies: true,
-        environment: Vec::new(),
+async fn an_idle_cluster_appends_nothing_and_asks_for_its_lease_only() {
+    let folder = folder();
+    let plan = Plan { lease: DEFAULT_LEASE, ..plan(folder.path(), EventStore::S3, 3) };
+    let mut world = world(plan, 20).await;
+    let mut log = world.follow().unwrap();
+    let puts = |world: &rynxs::demo::World| world.store.as_ref().unwrap().0.history().len();
+    let span = Duration::from_secs(15);
+    let idle = measure(&mut world, &mut log, span).await.unwrap();
+    let before = puts(&world);
+    assert_eq!(idle.records, 0, "an idle leader appended");
+    assert!(idle.requests.iter().all(|sent| sent.kind.is_idle()), "{}", told(&idle));
+    let of = |resource: &str, verb: &str| {
+        let found =
+            idle.requests.iter().find(|one| one.kind.resource == resource && one.kind.verb == verb);
+        found.map_or(0, |one| one.count)
     };
-    let mut world = World::start(plan, Story::begin(true)).await.unwrap();
-    world.start_replica("rynxs-1").await.unwrap();
-    namespace(&world.user, "demo").await.unwrap();
-    create_agents(&world.user, 0, 20).await.unwrap();
-    settled(&mut world, Duration::from_secs(90)).await.unwrap();
-    // Status writes and Kubernetes Events may trail what they tell of.
-    tokio::time::sleep(Duration::from_secs(5)).await;
-
-    let address = world.replicas[0].address().await.unwrap();
-    let (model, _) = world.store.as_ref().unwrap();
-    let (before, puts) = (requests(&address).await, model.history().len());
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    let after = requests(&address).await;
-    assert_eq!(model.history().len(), puts, "an idle leader wrote to the log's store");
-    let mut leases = 0;
-    for (labels, count) in &after {
-        let more = count - before.get(labels).copied().unwrap_or(0);
-        if labels.contains("resource=\"leases\"") {
-            leases += more;
-        } else {
-            // A watch that the server ended is begun again.
-            assert!(more == 0 || labels.contains("verb=\"watch\""), "{labels}: {more}");
-        }
-    }
-    // One renewal a second in this world.
-    assert!((10..=20).contains(&leases), "{leases} requests about the Lease in 15 s");
+    // The leader renews every 2 s, and no standby asks in between. A loaded machine renews less.
+    let most = idle.span_ms.div_ceil(2_000) + 1;
+    assert!((1..=most).contains(&of("leases", "update")), "{}", told(&idle));
+    assert_eq!(of("leases", "get") + of("leases", "list"), 0, "{}", told(&idle));
+    assert_eq!(before, puts(&world), "nor did the store see a write that was refused");
 }

@@ -132,6 +132,56 @@ fn an_empty_folder_holds_no_log() {
 }
 
 #[test]
+fn show_and_tail_say_that_there_is_no_log_and_where_it_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    std::fs::create_dir(&log).unwrap();
+    for command in ["verify", "show", "tail"] {
+        let (code, _, error) = rynxs(&["log", command, folder.path().to_str().unwrap()]);
+        assert_eq!(code, 3, "{command}: {error}");
+        assert!(error.contains("there is no record"), "{command}: {error}");
+        assert!(error.contains(log.to_str().unwrap()), "{command}: {error}");
+    }
+}
+
+#[test]
+fn show_and_tail_name_the_place_of_a_damaged_record() {
+    let folder = tempfile::tempdir().unwrap();
+    log().write_objects(folder.path());
+    let cut = folder.path().join("0000000005.json");
+    let whole = std::fs::read(&cut).unwrap();
+    std::fs::write(&cut, &whole[..whole.len() - 10]).unwrap();
+    let place = folder.path().to_str().unwrap();
+    for command in ["verify", "show", "tail"] {
+        let (code, _, error) = rynxs(&["log", command, place]);
+        assert_eq!(code, 4, "{command}: {error}");
+        let named = error.contains(place) && error.contains("record 5") && error.contains("fix:");
+        assert!(named, "{command}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_segment_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    log().write_lines(&folder.path().join("mine.jsonl"));
+    let (code, _, error) = verify(folder.path(), &[]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("mine.jsonl") && error.contains("0000000000.jsonl"), "{error}");
+}
+
+#[test]
+fn show_says_that_nothing_matches() {
+    let folder = tempfile::tempdir().unwrap();
+    log().write_objects(folder.path());
+    let place = folder.path().to_str().unwrap();
+    for filter in [["--about", "default/nobody"], ["--type", "Nope"], ["--about", "lt/bob"]] {
+        let (code, shown, error) = rynxs(&[&["log", "show", place][..], &filter].concat());
+        assert_eq!((code, shown.as_str()), (0, ""), "{filter:?}");
+        assert!(error.contains("no event matches") && error.contains("record 5"), "{error}");
+    }
+}
+
+#[test]
 fn show_prints_the_events_that_were_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     log().write_objects(folder.path());

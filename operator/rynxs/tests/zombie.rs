@@ -8,46 +8,22 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::path::Path;
-use std::time::Duration;
+mod stage;
 
 use rynxs::demo::zombie::{Without, Zombie, play};
-use rynxs::demo::{ACCOUNT, BUCKET, EventStore, HOME, PREFIX, Plan, Story, World};
-use rynxs::demo::{create_agents, namespace, settled};
+use rynxs::demo::{BUCKET, EventStore, PREFIX, Plan, World};
 use rynxs_judge::history::LogObject;
 use rynxs_judge::{History, Invariant, LogWrite, ObjectWrite, Report, judge};
-
-fn plan(folder: &Path, policies: bool) -> Plan {
-    Plan {
-        binary: env!("CARGO_BIN_EXE_rynxs").into(),
-        folder: folder.to_owned(),
-        api_port: 0,
-        s3_port: 0,
-        event_store: EventStore::S3,
-        replicas: 2,
-        seed: 1,
-        policies,
-        environment: Vec::new(),
-    }
-}
+use stage::{folder, kill_all, operator, plan, world};
 
 /// Two replicas and two agents, then the part; returns what became of the writes, and the verdict.
 async fn scene(without: Without) -> (Zombie, Report) {
-    let folder = tempfile::tempdir().unwrap();
-    let plan = plan(folder.path(), without != Without::Policies);
-    let mut world = World::start(plan, Story::begin(true)).await.unwrap();
-    for name in ["rynxs-1", "rynxs-2"] {
-        world.start_replica(name).await.unwrap();
-    }
+    let folder = folder();
+    let plan = plan(folder.path(), EventStore::S3, 2);
+    let mut world = world(Plan { policies: without != Without::Policies, ..plan }, 2).await;
     let mut log = world.follow().unwrap();
-    world.leader(&mut log, Duration::from_secs(60)).await.unwrap();
-    namespace(&world.user, "demo").await.unwrap();
-    create_agents(&world.user, 0, 2).await.unwrap();
-    settled(&mut world, Duration::from_secs(60)).await.unwrap();
     let zombie = play(&mut world, &mut log, without).await.unwrap();
-    for replica in &mut world.replicas {
-        replica.kill().await.unwrap();
-    }
+    kill_all(&mut world).await;
     let report = judge(&history(&world));
     (zombie, report)
 }
@@ -87,8 +63,7 @@ fn history(world: &World) -> History {
             status: write.status_code,
         })
         .collect();
-    let operator = format!("system:serviceaccount:{HOME}:{ACCOUNT}");
-    History { log_writes, log_at_end, object_writes, operator }
+    History { log_writes, log_at_end, object_writes, operator: operator() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -157,7 +157,10 @@ impl Failure {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 failure.fix("free some space, or choose another folder")
             }
-            std::io::ErrorKind::PermissionDenied => {
+            std::io::ErrorKind::FileTooLarge => {
+                failure.fix("raise the limit on file sizes (ulimit -f), or choose another folder")
+            }
+            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
                 failure.fix("choose a path that this user may write")
             }
             std::io::ErrorKind::AddrInUse => failure

@@ -17,6 +17,8 @@ pub use exit::{Exit, Failure};
 pub use log::{Next, Reader, Verified, open, verify};
 pub use output::{Format, Output};
 pub use values::Location;
+#[cfg(feature = "demo")]
+pub(crate) use values::duration as span;
 
 /// Runs AI agents and their sessions on Kubernetes out of an event log that cannot fork.
 ///
@@ -87,11 +89,21 @@ fn run(command: Command) -> Result<Exit, Failure> {
 /// A runtime for a command; two threads carry the connections, the command itself runs on the
 /// calling thread.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+    let failed = |error: std::io::Error| Failure::io("start the runtime", &error);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Failure::io("start the runtime", &error))
+        .map_err(failed)?;
+    let inside = runtime.enter();
+    // A write beyond the limit on file sizes (`ulimit -f`) kills a process that does not handle
+    // this signal; with a handler the write fails like any other, and whoever wrote says so.
+    let number = nix::sys::signal::Signal::SIGXFSZ as i32;
+    // The handler stays when its listener is dropped.
+    let kind = tokio::signal::unix::SignalKind::from_raw(number);
+    drop(tokio::signal::unix::signal(kind).map_err(failed)?);
+    drop(inside);
+    Ok(runtime)
 }
 
 #[cfg(test)]

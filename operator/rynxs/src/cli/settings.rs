@@ -90,6 +90,28 @@ pub struct BucketArgs {
 }
 
 impl BucketArgs {
+    /// Refuses what no store can be asked with, before it is asked.
+    pub fn must_be_set(&self) -> Result<(), Failure> {
+        for (value, flag, variable) in [
+            (&self.s3_access_key_id, "--s3-access-key-id", "AWS_ACCESS_KEY_ID"),
+            (&self.s3_secret_access_key, "--s3-secret-access-key", "AWS_SECRET_ACCESS_KEY"),
+        ] {
+            if value.is_empty() {
+                let why = format!("no credentials for the bucket: {variable} ({flag}) is not set");
+                return Err(Failure::new(Exit::Config, why)
+                    .fix("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"));
+            }
+        }
+        let endpoint = self.s3_endpoint.as_deref().unwrap_or("https://");
+        if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+            let why =
+                format!("S3_ENDPOINT (--s3-endpoint) {endpoint:?} has no http:// or https://");
+            return Err(Failure::new(Exit::Config, why)
+                .fix(format!("write http://{endpoint} or https://{endpoint}")));
+        }
+        Ok(())
+    }
+
     /// The store's settings for one bucket and prefix.
     #[must_use]
     pub fn store(&self, bucket: &str, prefix: &str) -> S3Store {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rynxs_core::config::span;
 
 /// A span of time such as `15s` or `1m30s`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     span::parse(text).map_err(|error| error.to_string())
 }
 
@@ -46,6 +46,9 @@ pub(super) fn location(text: &str) -> Result<Location, String> {
         let prefix = if prefix.is_empty() { "events" } else { prefix };
         return Ok(Location::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() });
     }
+    if text.starts_with("s3:") {
+        return Err("expected s3://BUCKET/PREFIX".to_owned());
+    }
     match text.split_once("://") {
         Some(("file", path)) => Ok(Location::Directory(path.into())),
         Some((scheme, _)) => {
@@ -68,6 +71,7 @@ mod tests {
         assert_eq!(location("file:///x"), Ok(Location::Directory("/x".into())));
         assert_eq!(location("./x"), Ok(Location::Directory("./x".into())));
         assert!(location("s3://").is_err());
+        assert!(location("s3:/b").is_err());
         assert!(location("gs://b").is_err());
     }
 

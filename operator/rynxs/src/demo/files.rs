@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use crate::cli::Failure;
 
-use super::DemoArgs;
-use super::objects::{PATIENCE, begin, bug, edit, finish, ms, populate};
+use super::objects::{begin, bug, edit, finish, ms, populate};
 use super::report::{Report, TakeOver};
+use super::settle::settled;
 use super::story::span;
 use super::workload::{self, Dice};
 use super::world::World;
+use super::{DemoArgs, PATIENCE};
 
 /// Agents created to have appends under way when the replica is killed.
 const BURST: usize = 8;
@@ -65,7 +66,7 @@ pub(super) async fn play(
         opened.epoch,
         span(to_epoch)
     ));
-    workload::settled(world, PATIENCE).await?;
+    settled(world, PATIENCE).await?;
     log.catch_up().await?;
     world.story.tell(format!(
         "all agents are ready; the log says that it was repaired {} time",
@@ -78,7 +79,8 @@ pub(super) async fn play(
         to_write_ms: Some(ms(began.elapsed())),
     };
     let ready = (count + BURST, ready);
-    let mut report = finish(world, args, &mut log, ready, vec![take_over], None).await?;
+    let mut report = finish(world, args, &mut log, ready).await?;
+    report.take_overs.push(take_over);
     if report.repaired == 0 {
         report.refuted.push("the torn line was not recorded as repaired".to_owned());
     }

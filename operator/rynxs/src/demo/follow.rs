@@ -1,11 +1,17 @@
 //! Follows the log as it grows, from outside: what any reader of the bucket would see.
+//!
+//! Each record is checked as `rynxs log verify` does: its place in the chain (I1, I3), and every
+//! decision made again (I6).
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use rynxs_core::chain::Chain;
 use rynxs_core::config::S3Store;
 use rynxs_core::event::Event;
 use rynxs_core::ids::{Epoch, Seq};
+use rynxs_core::replay::Replayer;
+use rynxs_core::state::State;
 
 use crate::cli::{Exit, Failure, Location, Next, Reader, open};
 
@@ -26,6 +32,7 @@ pub struct EpochSeen {
 pub struct Follower {
     reader: Reader,
     chain: Chain,
+    replay: Replayer,
     epochs: Vec<EpochSeen>,
     repairs: u64,
     events: u64,
@@ -35,7 +42,14 @@ impl Follower {
     /// A reader at the beginning of the log; the log need not exist yet.
     pub fn new(location: &Location, bucket: Option<S3Store>) -> Result<Self, Failure> {
         let reader = open(location, bucket, None)?;
-        Ok(Self { reader, chain: Chain::new(), epochs: Vec::new(), repairs: 0, events: 0 })
+        Ok(Self {
+            reader,
+            chain: Chain::new(),
+            replay: Replayer::new(),
+            epochs: Vec::new(),
+            repairs: 0,
+            events: 0,
+        })
     }
 
     /// Reads what has been appended since the last time; a record that does not continue the log
@@ -44,6 +58,9 @@ impl Follower {
         while let Next::Record(bytes) = self.reader.next().await? {
             let broken = |why: String| Failure::new(Exit::Corrupt, why);
             let record = self.chain.push(&bytes).map_err(|error| broken(error.to_string()))?;
+            self.replay
+                .push(&record)
+                .map_err(|error| broken(format!("record {}: {error}", record.header.seq)))?;
             for event in record.events().map_err(|error| broken(error.to_string()))? {
                 self.events += 1;
                 match event {
@@ -83,6 +100,20 @@ impl Follower {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
+    }
+
+    /// What the log reduces to.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        self.replay.state()
+    }
+
+    /// Stamps of the decisions that have actions without an outcome.
+    #[must_use]
+    pub fn pending(&self) -> BTreeSet<u64> {
+        let state = self.state();
+        let pending = state.pending_subjects().flat_map(|subject| state.pending(subject));
+        pending.map(|action| state.stamp(action.decision).0).collect()
     }
 
     /// Number that stamps start at.

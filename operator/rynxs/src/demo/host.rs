@@ -24,6 +24,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::gate::Gate;
+use super::mirror::Mirror;
+use super::tally::{self, RequestKind, Tally};
 
 /// Larger than any record or manifest: records are at most 8 MiB.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
@@ -48,6 +50,9 @@ impl HostResponse {
 pub trait Backend: Send + Sync {
     /// Answers one request.
     fn call(&self, request: Request<Bytes>) -> BoxFuture<'static, HostResponse>;
+
+    /// What a request counts as; none if it is nobody's but the demo's own.
+    fn kind(&self, request: &Request<Bytes>) -> Option<RequestKind>;
 }
 
 /// The API server's model.
@@ -63,17 +68,39 @@ impl Backend for ApiBackend {
         });
         Box::pin(std::future::ready(HostResponse(answer)))
     }
+
+    fn kind(&self, request: &Request<Bytes>) -> Option<RequestKind> {
+        tally::to_api_server(request)
+    }
 }
 
-/// The object store's model.
-pub struct StoreBackend(pub S3Model);
+/// The object store's model, with a copy of the log on disk.
+pub struct StoreBackend {
+    /// The model.
+    pub model: S3Model,
+    /// The copy.
+    pub mirror: Mirror,
+    /// Access key of the demo's own reader.
+    pub reader: String,
+}
 
 impl Backend for StoreBackend {
     fn call(&self, request: Request<Bytes>) -> BoxFuture<'static, HostResponse> {
-        let answer = self.0.call(now_ms(), request);
-        Box::pin(
-            async move { HostResponse(answer.await.map(|body| Full::new(body).boxed_unsync())) },
-        )
+        let key = Mirror::key_put(&request);
+        let (model, mirror) = (self.model.clone(), self.mirror.clone());
+        Box::pin(async move {
+            // The model answers within the poll in which it acts, so nobody can drop this future
+            // between the one and the other.
+            let answer = model.call(now_ms(), request).await;
+            if let Some(key) = key.filter(|_| answer.status().is_success()) {
+                mirror.copy(&model, &key);
+            }
+            HostResponse(answer.map(|body| Full::new(body).boxed_unsync()))
+        })
+    }
+
+    fn kind(&self, request: &Request<Bytes>) -> Option<RequestKind> {
+        tally::to_store(request, &self.reader)
     }
 }
 
@@ -81,6 +108,7 @@ impl Backend for StoreBackend {
 pub struct Host {
     address: SocketAddr,
     gate: Gate,
+    tally: Tally,
     _tasks: JoinSet<()>,
 }
 
@@ -89,10 +117,11 @@ impl Host {
     pub async fn start(backend: Arc<dyn Backend>, port: u16) -> std::io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
         let address = listener.local_addr()?;
-        let gate = Gate::default();
+        let (gate, tally) = (Gate::default(), Tally::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, backend, gate.clone()));
-        Ok(Self { address, gate, _tasks: tasks })
+        let door = Door { backend, gate: gate.clone(), tally: tally.clone() };
+        tasks.spawn(accept(listener, door));
+        Ok(Self { address, gate, tally, _tasks: tasks })
     }
 
     /// Lets time pass for an API server while its host lives.
@@ -118,9 +147,23 @@ impl Host {
     pub fn gate(&self) -> &Gate {
         &self.gate
     }
+
+    /// The replicas' requests that have arrived.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
 }
 
-async fn accept(listener: TcpListener, backend: Arc<dyn Backend>, gate: Gate) {
+/// What a request passes on its way to the model.
+#[derive(Clone)]
+struct Door {
+    backend: Arc<dyn Backend>,
+    gate: Gate,
+    tally: Tally,
+}
+
+async fn accept(listener: TcpListener, door: Door) {
     let mut connections = JoinSet::new();
     loop {
         // Out of descriptors, or a connection that broke before it was accepted: go on.
@@ -129,8 +172,8 @@ async fn accept(listener: TcpListener, backend: Arc<dyn Backend>, gate: Gate) {
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let (backend, gate) = (Arc::clone(&backend), gate.clone());
-        let service = service_fn(move |request| serve(Arc::clone(&backend), gate.clone(), request));
+        let door = door.clone();
+        let service = service_fn(move |request| serve(door.clone(), request));
         connections.spawn(async move {
             let serving = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
@@ -146,11 +189,7 @@ async fn accept(listener: TcpListener, backend: Arc<dyn Backend>, gate: Gate) {
 #[error("the request was dropped at the gate")]
 struct Dropped;
 
-async fn serve(
-    backend: Arc<dyn Backend>,
-    gate: Gate,
-    request: Request<Incoming>,
-) -> Result<Response<HostBody>, Dropped> {
+async fn serve(door: Door, request: Request<Incoming>) -> Result<Response<HostBody>, Dropped> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
         let mut refusal = Response::new(Full::new(Bytes::new()).boxed_unsync());
@@ -158,7 +197,10 @@ async fn serve(
         return Ok(refusal);
     };
     let request = Request::from_parts(head, body.to_bytes());
-    gate.pass(&backend, request).await.map(|answer| answer.0).ok_or(Dropped)
+    if let Some(kind) = door.backend.kind(&request) {
+        door.tally.note(kind);
+    }
+    door.gate.pass(&door.backend, request).await.map(|answer| answer.0).ok_or(Dropped)
 }
 
 /// Reads an answer to its end; not for watches.

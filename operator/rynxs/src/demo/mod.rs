@@ -9,11 +9,16 @@ mod files;
 mod follow;
 pub mod gate;
 mod host;
+pub mod idle;
+mod mirror;
 mod objects;
 pub mod probe;
 mod replica;
 mod report;
+mod settle;
 mod story;
+mod tally;
+mod trouble;
 mod user;
 mod workload;
 mod world;
@@ -29,9 +34,18 @@ use crate::cli::{Exit, Failure, Format, Output};
 pub use follow::Follower;
 pub use replica::Replica;
 pub use report::{Refused, Report, TakeOver};
+pub use settle::settled;
 pub use story::Story;
-pub use workload::{agent, create_agents, edit_agent, namespace, settled};
-pub use world::{ACCOUNT, BUCKET, EventStore, HOME, LEASE, PREFIX, Plan, World};
+pub use tally::RequestKind;
+pub use user::User;
+pub use workload::{agent, create_agents, edit_agent, namespace};
+pub use world::{
+    ACCOUNT, BUCKET, DEFAULT_LEASE, EventStore, HOME, PREFIX, Plan, SHORT_LEASE, World,
+};
+
+/// Everything here happens within seconds. A machine under load may take minutes, and a lease that
+/// runs out meanwhile is no fault; only what hangs is to be found.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Show the whole system on this machine: nothing needs to be installed.
 ///
@@ -41,7 +55,8 @@ pub use world::{ACCOUNT, BUCKET, EventStore, HOME, LEASE, PREFIX, Plan, World};
 /// the wire, which arrive when another replica has long taken over, and are refused. In the end the
 /// whole log is verified and compared with the live objects.
 ///
-/// Leaves a folder with a kubeconfig, the replicas' logs and the event log. Takes about a minute.
+/// Leaves a folder with a kubeconfig, the replicas' logs and the event log, which is there from its
+/// first record on: `rynxs log tail --follow` shows it grow. Takes about a minute.
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
     /// How many replicas to start; the zombie takes three
@@ -58,6 +73,11 @@ pub struct DemoArgs {
     /// Drives the workload: which agents are edited
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
+    /// Kill nobody, but stay idle for so long once everything is ready, and count what is
+    /// appended (nothing may be) and what is still sent. Leaves the examples out, as Sessions have
+    /// deadlines, and takes the default times of the Lease
+    #[arg(long, value_name = "SPAN", value_parser = crate::cli::span)]
+    pub idle: Option<Duration>,
     /// Keep everything running at the end, for kubectl, until Ctrl-C
     #[arg(long)]
     pub keep: bool,
@@ -112,14 +132,19 @@ async fn interrupted() -> Result<(), Failure> {
 }
 
 async fn perform(args: &DemoArgs, kept: &std::cell::Cell<bool>) -> Result<Exit, Failure> {
-    let manifests = workload::manifests(args.manifests.as_deref())?;
+    let manifests = match (&args.manifests, args.idle) {
+        // The example of a Session has deadlines, which are something to do.
+        (None, Some(_)) => Vec::new(),
+        (folder, _) => workload::manifests(folder.as_deref())?,
+    };
     let plan = plan(args)?;
     let story = Story::begin(args.json);
     story.chapter("rynxs demo: an event log, an API server, an S3, all on this machine");
     let mut world = World::start(plan, story).await?;
-    let report = match args.event_store {
-        EventStore::S3 => objects::play(&mut world, args, &manifests).await?,
-        EventStore::File => files::play(&mut world, args, &manifests).await?,
+    let report = match (args.idle, args.event_store) {
+        (Some(span), _) => idle::play(&mut world, args, &manifests, span).await?,
+        (None, EventStore::S3) => objects::play(&mut world, args, &manifests).await?,
+        (None, EventStore::File) => files::play(&mut world, args, &manifests).await?,
     };
     let mut output = Output::stdout(if args.json { Format::Json } else { Format::Table });
     if args.json {
@@ -131,7 +156,7 @@ async fn perform(args: &DemoArgs, kept: &std::cell::Cell<bool>) -> Result<Exit, 
     if args.keep && report.refuted.is_empty() {
         world.story.tell("everything keeps running until Ctrl-C");
         kept.set(true);
-        std::future::pending::<()>().await;
+        return Err(world.trouble().await);
     }
     Ok(if report.refuted.is_empty() { Exit::Done } else { Exit::Refuted })
 }
@@ -157,6 +182,7 @@ fn plan(args: &DemoArgs) -> Result<Plan, Failure> {
         replicas: if args.event_store == EventStore::File { 1 } else { args.replicas },
         seed: args.seed,
         policies: true,
+        lease: if args.idle.is_some() { DEFAULT_LEASE } else { SHORT_LEASE },
         environment: Vec::new(),
     })
 }

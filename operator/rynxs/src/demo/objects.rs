@@ -5,19 +5,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::cli::{Exit, Failure, open, verify};
+use crate::cli::{Exit, Failure, Verified, open, verify};
 
-use super::DemoArgs;
-use super::compare::compare;
+use super::compare::{Comparison, compare};
 use super::follow::Follower;
 use super::report::{Refused, Report, TakeOver};
+use super::settle::settled;
 use super::story::span;
 use super::workload::{self, Dice, NAMESPACE};
-use super::world::{ACCOUNT, BUCKET, HOME, LEASE, PREFIX, World};
-use super::zombie::{self, Without, Zombie};
-
-/// Everything here happens within seconds; a loaded machine gets minutes before the demo gives up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+use super::world::{ACCOUNT, BUCKET, HOME, SHORT_LEASE, World};
+use super::zombie::{self, Without};
+use super::{DemoArgs, PATIENCE};
 
 /// Plays the whole story.
 pub(super) async fn play(
@@ -45,7 +43,11 @@ pub(super) async fn play(
     } else {
         world.story.tell("no zombie with a single replica: it takes one to freeze and one to lead");
     }
-    finish(world, args, &mut log, ready, take_overs, zombie).await
+    let mut report = finish(world, args, &mut log, ready).await?;
+    report.take_overs = take_overs;
+    report.refuted.extend(zombie.as_ref().map(zombie_claims).into_iter().flatten());
+    report.zombie = zombie;
+    Ok(report)
 }
 
 /// Starts the replicas and waits for a leader.
@@ -56,11 +58,14 @@ pub(super) async fn begin(world: &mut World) -> Result<Follower, Failure> {
     };
     world.story.tell(servers);
     world.story.tell(format!("everything is left in {}", world.plan.folder.display()));
-    let timing: Vec<&str> = LEASE.iter().map(|(_, value)| *value).collect();
+    let [lease, deadline, retry, timeout, grace] = world.plan.lease.map(|(_, value)| value);
+    let told = match world.plan.lease == SHORT_LEASE {
+        true => "shorter than the default of 15s, and valid by the same rules",
+        false => "the defaults",
+    };
     world.story.tell(format!(
-        "lease {} (renew deadline {}, retry {}, request timeout {}, grace {}): shorter than the \
-         default of 15s, and valid by the same rules",
-        timing[0], timing[1], timing[2], timing[3], timing[4]
+        "lease {lease} (renew deadline {deadline}, retry {retry}, request timeout {timeout}, grace \
+         {grace}): {told}"
     ));
     world.story.tell(
         "no Lease is there yet; one may have been deleted under a leader, so the replicas wait for \
@@ -89,10 +94,12 @@ pub(super) async fn populate(
     workload::namespace(&world.user, NAMESPACE).await?;
     let began = Instant::now();
     workload::apply(&world.user, manifests).await?;
-    world.story.tell(format!("{} manifests applied", manifests.len()));
+    if !manifests.is_empty() {
+        world.story.tell(format!("{} manifests applied", manifests.len()));
+    }
     workload::create_agents(&world.user, 0, args.agents as usize).await?;
-    world.story.tell(format!("{} more agents created", args.agents));
-    let count = workload::settled(world, PATIENCE).await?;
+    world.story.tell(format!("{} made-up agents created", args.agents));
+    let count = settled(world, PATIENCE).await?;
     let took = began.elapsed();
     world.story.tell(format!(
         "all {count} Agents and Sessions are ready, {} after the first apply",
@@ -115,7 +122,7 @@ pub(super) async fn edit(
         workload::edit_agent(&world.user, &workload::agent(number), &format!("edit-{revision}"))
             .await?;
     }
-    workload::settled(world, PATIENCE).await?;
+    settled(world, PATIENCE).await?;
     world.story.tell(format!("{} of the agents edited, and all ready again", edited.len()));
     Ok(())
 }
@@ -163,7 +170,7 @@ async fn kill_leader(
     world
         .story
         .tell(format!("the edit has reached the cluster, {} after the kill", span(to_write)));
-    workload::settled(world, PATIENCE).await?;
+    settled(world, PATIENCE).await?;
     Ok(TakeOver {
         cause: "leader killed",
         epoch: opened.epoch.0,
@@ -181,25 +188,20 @@ async fn runtime_stamp(
     Ok(world.user.get(&runtime).await?.as_ref().and_then(zombie::stamp_of))
 }
 
-/// Waits until nothing changes any more, verifies, compares, counts, leaves the log behind.
+/// Waits until nothing is left to do, verifies, compares, counts, and stops the replicas unless
+/// they are kept.
 pub(super) async fn finish(
     world: &mut World,
     args: &DemoArgs,
     log: &mut Follower,
     (resources, ready): (usize, Duration),
-    take_overs: Vec<TakeOver>,
-    zombie: Option<Zombie>,
 ) -> Result<Report, Failure> {
     world.story.chapter("The books");
-    workload::settled(world, PATIENCE).await?;
-    quiet(world, log).await?;
-    let mut reader = open(&world.location(), world.bucket(), None)?;
-    let (verified, replay) = verify(&mut reader, |_, _| {}).await?;
+    let (verified, comparison) = close_books(world, log).await?;
     world.story.tell(format!(
         "verified {} records: chain, epochs, {} decisions made again with the same result",
         verified.records, verified.decisions
     ));
-    let comparison = compare(&world.user, replay.state()).await?;
     world.story.tell(format!(
         "compared {} live objects with the log's state: {} differences",
         comparison.objects,
@@ -213,82 +215,91 @@ pub(super) async fn finish(
         }
         world.replicas.clear();
     }
-    copy_log(world)?;
-    let mut report = Report {
+    let mut refuted = comparison.differences.clone();
+    if verified.decisions_not_rederivable > 0 {
+        refuted.push(format!(
+            "{} decisions cannot be made again by the binary that made them",
+            verified.decisions_not_rederivable
+        ));
+    }
+    if let (Some((model, _)), Some(mirror)) = (&world.store, &world.mirror) {
+        refuted.extend(mirror.differences(model));
+    }
+    Ok(Report {
         replicas: world.plan.replicas,
         resources,
         ready_ms: ms(ready),
-        take_overs,
-        zombie,
+        take_overs: Vec::new(),
+        zombie: None,
+        idle: None,
         refused: refused(world),
         repaired: log.repairs(),
         log: verified,
         comparison,
         folder: world.plan.folder.display().to_string(),
-        refuted: Vec::new(),
+        refuted,
         took_ms: ms(world.story.elapsed()),
-    };
-    report.refuted = claims(&report);
-    Ok(report)
+    })
 }
 
-/// What was claimed and did not hold.
-fn claims(report: &Report) -> Vec<String> {
-    let mut refuted = report.comparison.differences.clone();
+/// Verifies the log and compares it with the live objects, at one and the same moment: when every
+/// decision has its outcome, and nothing was appended in between.
+async fn close_books(
+    world: &mut World,
+    log: &mut Follower,
+) -> Result<(Verified, Comparison), Failure> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        settled(world, PATIENCE).await?;
+        log.catch_up().await?;
+        while !log.pending().is_empty() {
+            world.wait_a_little(until, "every decision has an outcome").await?;
+            log.catch_up().await?;
+        }
+        let mut reader = open(&world.location(), world.bucket(), None)?;
+        let (verified, replay) = verify(&mut reader, |_, _| {}).await?;
+        let comparison = compare(&world.user, replay.state()).await?;
+        let before = log.records();
+        log.catch_up().await?;
+        if log.records() == before && verified.records == before {
+            return Ok((verified, comparison));
+        }
+        world.wait_a_little(until, "the log stops growing").await?;
+    }
+}
+
+/// What was claimed of the zombie and did not hold.
+fn zombie_claims(zombie: &zombie::Zombie) -> Vec<String> {
+    let mut refuted = Vec::new();
     let mut claim = |holds: bool, what: String| {
         if !holds {
             refuted.push(what);
         }
     };
-    let log = &report.log;
     claim(
-        log.decisions_not_rederivable == 0,
+        zombie.put_status == 412,
+        format!("the late PUT was answered {}, not 412", zombie.put_status),
+    );
+    claim(
+        zombie.as_sent_status == 409,
+        format!("the late PATCH was answered {}, not 409", zombie.as_sent_status),
+    );
+    claim(
+        zombie.with_live_version_status == 403,
         format!(
-            "{} decisions cannot be made again by the binary that made them",
-            log.decisions_not_rederivable
+            "the late PATCH with the live resourceVersion was answered {}, not 403",
+            zombie.with_live_version_status
         ),
     );
-    if let Some(zombie) = &report.zombie {
-        claim(
-            zombie.put_status == 412,
-            format!("the late PUT was answered {}, not 412", zombie.put_status),
-        );
-        claim(
-            zombie.as_sent_status == 409,
-            format!("the late PATCH was answered {}, not 409", zombie.as_sent_status),
-        );
-        claim(
-            zombie.with_live_version_status == 403,
-            format!(
-                "the late PATCH with the live resourceVersion was answered {}, not 403",
-                zombie.with_live_version_status
-            ),
-        );
-        claim(
-            zombie.live_stamp > zombie.patch_stamp,
-            format!(
-                "the later decision has stamp {}, the late one {}",
-                zombie.live_stamp, zombie.patch_stamp
-            ),
-        );
-        claim(zombie.stepped_down_ms.is_some(), format!("{} did not step down", zombie.frozen));
-    }
+    claim(
+        zombie.live_stamp > zombie.patch_stamp,
+        format!(
+            "the later decision has stamp {}, the late one {}",
+            zombie.live_stamp, zombie.patch_stamp
+        ),
+    );
+    claim(zombie.stepped_down_ms.is_some(), format!("{} did not step down", zombie.frozen));
     refuted
-}
-
-/// Waits until the log has not grown for a while.
-async fn quiet(world: &mut World, log: &mut Follower) -> Result<(), Failure> {
-    let until = Instant::now() + PATIENCE;
-    let mut since = Instant::now();
-    let mut records = 0;
-    while since.elapsed() < Duration::from_millis(1_500) {
-        log.catch_up().await?;
-        if log.records() != records {
-            (records, since) = (log.records(), Instant::now());
-        }
-        world.wait_a_little(until, "the log stops growing").await?;
-    }
-    Ok(())
 }
 
 /// Counts refused writes from what the servers saw; the store's own checks at start, which send
@@ -316,21 +327,6 @@ fn refused(world: &World) -> Refused {
         }
     }
     refused
-}
-
-/// Copies the bucket's records into the folder: they outlive the embedded S3.
-fn copy_log(world: &World) -> Result<(), Failure> {
-    let Some((model, _)) = &world.store else { return Ok(()) };
-    let folder = world.plan.folder.join("log");
-    let failed =
-        |error: std::io::Error| Failure::io(&format!("write to {}", folder.display()), &error);
-    std::fs::create_dir_all(&folder).map_err(failed)?;
-    for (key, bytes) in model.objects(BUCKET) {
-        if let Some(name) = key.strip_prefix(&format!("{PREFIX}/")) {
-            std::fs::write(folder.join(name), &bytes).map_err(failed)?;
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn ms(span: Duration) -> u64 {

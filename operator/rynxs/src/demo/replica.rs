@@ -15,8 +15,15 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::cli::{Exit, Failure};
+
+use super::trouble::Trouble;
+
+/// What a replica's disk may be short of, as it appears in a log line: EFBIG, ENOSPC, EDQUOT.
+const SHORT_OF: [(&str, i32); 3] =
+    [("(os error 27)", 27), ("(os error 28)", 28), ("(os error 122)", 122)];
 
 /// What all replicas of a demo have in common.
 #[derive(Clone, Debug)]
@@ -29,6 +36,8 @@ pub struct ReplicaPlan {
     pub arguments: Vec<String>,
     /// Environment; nothing is inherited but `PATH`.
     pub environment: Vec<(String, String)>,
+    /// Takes the first reason why nothing can come of the demo any more.
+    pub trouble: Trouble,
 }
 
 /// A running replica.
@@ -38,6 +47,7 @@ pub struct Replica {
     log: PathBuf,
     address: watch::Receiver<Option<String>>,
     last_words: Arc<Mutex<String>>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Replica {
@@ -69,10 +79,16 @@ impl Replica {
             .map_err(|error| Failure::io(&format!("start {}", plan.binary.display()), &error))?;
         let (found, address) = watch::channel(None);
         let last_words = Arc::default();
-        if let Some(lines) = child.stderr.take() {
-            tokio::spawn(keep_log(lines, file, found, Arc::clone(&last_words)));
-        }
-        Ok(Self { name: name.to_owned(), child, log, address, last_words })
+        let keeper = LogKeeper {
+            name: name.to_owned(),
+            path: log.clone(),
+            file,
+            found,
+            last_words: Arc::clone(&last_words),
+            trouble: plan.trouble.clone(),
+        };
+        let listener = child.stderr.take().map(|lines| tokio::spawn(keeper.keep(lines)));
+        Ok(Self { name: name.to_owned(), child, log, address, last_words, listener })
     }
 
     /// The pod name.
@@ -118,8 +134,10 @@ impl Replica {
 
     async fn ended(&mut self) -> Failure {
         let status = self.child.wait().await.map(|status| status.to_string());
-        // The pipe is read to its end by another task.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        if let Some(listener) = self.listener.take() {
+            // The pipe has ended with the process; a panic in there is no replica's last word.
+            let _ = listener.await;
+        }
         let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let status = status.unwrap_or_else(|error| error.to_string());
         Failure::new(
@@ -165,38 +183,66 @@ impl Replica {
     }
 }
 
-/// Copies log lines to the file, and takes from them what the demo needs to know.
-async fn keep_log(
-    lines: ChildStderr,
-    mut file: std::fs::File,
+/// Copies log lines to a file, and takes from them what the demo needs to know.
+struct LogKeeper {
+    name: String,
+    path: PathBuf,
+    file: std::fs::File,
     found: watch::Sender<Option<String>>,
     last_words: Arc<Mutex<String>>,
-) {
-    let mut lines = BufReader::new(lines).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        // A full disk must not stop the reading: a replica would block on its own log.
-        let _ = writeln!(file, "{line}");
-        match serde_json::from_str::<Value>(&line) {
-            Ok(fields) => {
-                let known = found.borrow().is_some();
-                if let (false, Some(address)) = (known, fields["address"].as_str()) {
-                    found.send_replace(Some(address.to_owned()));
-                }
-                if fields["level"] == "ERROR" {
-                    let said = fields["message"].as_str().unwrap_or(&line);
-                    said.clone_into(&mut last_words.lock().unwrap_or_else(PoisonError::into_inner));
-                }
+    trouble: Trouble,
+}
+
+impl LogKeeper {
+    async fn keep(mut self, lines: ChildStderr) {
+        let mut lines = BufReader::new(lines).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            // Whatever becomes of the file, the reading goes on: a replica would block on its log.
+            if let Err(error) = writeln!(self.file, "{line}") {
+                self.trouble
+                    .report(Failure::io(&format!("write to {}", self.path.display()), &error));
             }
-            Err(_) => {
-                let mut words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
-                if line.starts_with("error: ") {
-                    words.clear();
-                }
-                if words.len() < 2_000 {
-                    words.push_str(&line);
-                    words.push(' ');
-                }
+            match serde_json::from_str::<Value>(&line) {
+                Ok(fields) => self.hear(&line, &fields),
+                Err(_) => self.hear_text(&line),
             }
+        }
+    }
+
+    fn hear(&self, line: &str, fields: &Value) {
+        let known = self.found.borrow().is_some();
+        if let (false, Some(address)) = (known, fields["address"].as_str()) {
+            self.found.send_replace(Some(address.to_owned()));
+        }
+        if fields["level"] == "ERROR" {
+            let said = fields["message"].as_str().unwrap_or(line);
+            said.clone_into(&mut self.last_words.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        if fields["level"] == "ERROR" || fields["level"] == "WARN" {
+            let said = ["fault", "error", "why"].iter().find_map(|name| fields[*name].as_str());
+            let short_of = |said: &str| SHORT_OF.iter().find(|(text, _)| said.contains(text));
+            if let Some(said) = said
+                && let Some((_, code)) = short_of(said)
+            {
+                let error = std::io::Error::from_raw_os_error(*code);
+                let advice = Failure::io("", &error);
+                self.trouble.report(Failure {
+                    message: format!("{} cannot append to its log: {said}", self.name),
+                    ..advice
+                });
+            }
+        }
+    }
+
+    /// What is no log line: the command's own last message, or a panic.
+    fn hear_text(&self, line: &str) {
+        let mut words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.starts_with("error: ") {
+            words.clear();
+        }
+        if words.len() < 2_000 {
+            words.push_str(line);
+            words.push(' ');
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cli::Verified;
 
 use super::compare::Comparison;
+use super::idle::{Idle, Sent};
 use super::story::span;
 use super::zombie::Zombie;
 
@@ -45,6 +46,8 @@ pub struct Report {
     pub take_overs: Vec<TakeOver>,
     /// The zombie's part, if it was played.
     pub zombie: Option<Zombie>,
+    /// What went on while there was nothing to do, if that was measured.
+    pub idle: Option<Idle>,
     /// Refused writes, counted in the embedded servers.
     pub refused: Refused,
     /// Torn last lines that were cut off and recorded.
@@ -116,6 +119,13 @@ impl Report {
             ),
         );
         row("head", format!("{} {}", self.log.head_seq, self.log.head_hash));
+        if let Some(idle) = &self.idle {
+            row("idle", format!("{}: {} records appended", ms(idle.span_ms), idle.records));
+            for Sent { kind, count } in &idle.requests {
+                let rate = idle.a_minute(*count);
+                row("", format!("{count:>5} {} {}, {rate:.1} a minute", kind.verb, kind.resource));
+            }
+        }
         row("took", ms(self.took_ms));
         for claim in &self.refuted {
             row("REFUTED", claim.clone());

@@ -3,9 +3,12 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use http::{Method, Request, StatusCode, header};
 use rynxs_core::ids::{Kind, ObjectRef};
+use rynxs_operator::ports::Body;
 use serde_json::{Value, json};
 
 use crate::adapters::{Kubernetes, KubernetesOptions};
@@ -32,13 +35,13 @@ impl User {
         Ok(Self { client })
     }
 
-    async fn send(
+    async fn begin(
         &self,
         method: Method,
         target: &str,
         content_type: &str,
         body: Option<&Value>,
-    ) -> Result<(StatusCode, Value), Failure> {
+    ) -> Result<(StatusCode, Body), Failure> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = Request::builder()
             .method(method.clone())
@@ -47,13 +50,40 @@ impl User {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::from(body))
             .map_err(|error| Failure::new(Exit::Bug, format!("request {target}: {error}")))?;
-        let lost =
-            |why: String| Failure::new(Exit::Unreachable, format!("{method} {target}: {why}"));
-        let answer = self.client.send(request).await.map_err(|error| lost(error.to_string()))?;
+        let answer =
+            self.client.send(request).await.map_err(|error| lost(&method, target, &error))?;
         let (head, body) = answer.into_parts();
-        let body = body.collect(MAX_ANSWER_BYTES).await.map_err(|error| lost(error.to_string()))?;
-        let value = serde_json::from_slice(&body).map_err(|error| lost(error.to_string()))?;
-        Ok((head.status, value))
+        Ok((head.status, body))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value), Failure> {
+        let (status, answer) = self.begin(method.clone(), target, content_type, body).await?;
+        let answer = answer.collect(MAX_ANSWER_BYTES).await;
+        let answer = answer.map_err(|error| lost(&method, target, &error))?;
+        let value =
+            serde_json::from_slice(&answer).map_err(|error| lost(&method, target, &error))?;
+        Ok((status, value))
+    }
+
+    /// What becomes of all objects of a kind after a state: watch events, until the server ends it.
+    pub async fn watch(
+        &self,
+        kind: Kind,
+        version: &str,
+    ) -> Result<BoxStream<'static, Value>, Failure> {
+        let (prefix, plural) = rest(kind);
+        let target = format!("{prefix}/{plural}?watch=true&resourceVersion={version}");
+        let (status, body) = self.begin(Method::GET, &target, "application/json", None).await?;
+        if status != StatusCode::OK {
+            return Err(Failure::new(Exit::Unreachable, format!("watch {plural}: {status}")));
+        }
+        Ok(json_lines(body))
     }
 
     /// Server-side apply; a refusal is the manifest's fault and names its source.
@@ -118,18 +148,47 @@ impl User {
 
     /// All objects of a kind, in all namespaces.
     pub async fn list(&self, kind: Kind, selector: &str) -> Result<Vec<Value>, Failure> {
+        self.list_at(kind, selector).await.map(|(items, _)| items)
+    }
+
+    /// All objects of a kind, in all namespaces, and the resourceVersion of that state.
+    pub async fn list_at(
+        &self,
+        kind: Kind,
+        selector: &str,
+    ) -> Result<(Vec<Value>, String), Failure> {
         let (prefix, plural) = rest(kind);
         let target = format!("{prefix}/{plural}?labelSelector={}", selector.replace('=', "%3D"));
         let (status, mut answer) =
             self.send(Method::GET, &target, "application/json", None).await?;
+        let version = text(&answer, "/metadata/resourceVersion").to_owned();
         match (status, answer["items"].take()) {
-            (StatusCode::OK, Value::Array(items)) => Ok(items),
+            (StatusCode::OK, Value::Array(items)) => Ok((items, version)),
             _ => {
                 let said = answer["message"].as_str().unwrap_or_default();
                 Err(Failure::new(Exit::Unreachable, format!("list {plural}: {said}")))
             }
         }
     }
+}
+
+fn lost(method: &Method, target: &str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Unreachable, format!("{method} {target}: {why}"))
+}
+
+/// One value per line; ends where the answer ends, breaks off or is no JSON.
+fn json_lines(body: Body) -> BoxStream<'static, Value> {
+    let parts = (body.into_stream(), BytesMut::new());
+    futures::stream::unfold(parts, |(mut chunks, mut buffer)| async move {
+        loop {
+            if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line = buffer.split_to(end + 1);
+                return serde_json::from_slice(&line).ok().map(|value| (value, (chunks, buffer)));
+            }
+            buffer.extend_from_slice(&chunks.next().await?.ok()?);
+        }
+    })
+    .boxed()
 }
 
 fn unexpected(verb: &str, object: &ObjectRef, answer: &Value) -> Failure {

@@ -4,7 +4,6 @@
 //! timing has it.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use rynxs_core::ids::{Kind, ObjectRef};
 use serde::Deserialize as _;
@@ -13,7 +12,6 @@ use serde_json::{Value, json};
 use crate::cli::{Exit, Failure};
 
 use super::user::{User, text};
-use super::world::World;
 
 /// Namespace of the agents that the demo makes up.
 pub const NAMESPACE: &str = "demo";
@@ -26,6 +24,8 @@ const EXAMPLES: [(&str, &str); 5] = [
     ("agent-suspended.yaml", include_str!("../../../../examples/agent-suspended.yaml")),
     ("session-deadline.yaml", include_str!("../../../../examples/session-deadline.yaml")),
 ];
+
+const ADVICE: &str = "name a folder that holds Kubernetes manifests in files *.yaml or *.yml";
 
 /// Numbers from a seed (SplitMix64).
 #[derive(Clone, Debug)]
@@ -57,9 +57,12 @@ pub fn manifests(folder: Option<&Path>) -> Result<Vec<(String, Value)>, Failure>
             files.extend(EXAMPLES.map(|(name, text)| (format!("examples/{name}"), text.to_owned())))
         }
         Some(folder) => {
-            let failed = |path: &Path, error: &std::io::Error| Failure {
-                exit: Exit::Config,
-                ..Failure::io(&format!("read {}", path.display()), error)
+            let failed = |path: &Path, error: &std::io::Error| {
+                Failure {
+                    exit: Exit::Config,
+                    ..Failure::io(&format!("read {} (--manifests)", path.display()), error)
+                }
+                .fix(ADVICE)
             };
             let entries = std::fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
             let mut paths = Vec::new();
@@ -75,13 +78,20 @@ pub fn manifests(folder: Option<&Path>) -> Result<Vec<(String, Value)>, Failure>
                     files.push((path.display().to_string(), text));
                 }
             }
+            if files.is_empty() {
+                let place = folder.display();
+                let why = format!("{place} (--manifests) has no file that ends in .yaml or .yml");
+                return Err(Failure::new(Exit::Config, why).fix(ADVICE));
+            }
         }
     }
     let mut manifests = Vec::new();
     for (name, text) in files {
         for document in serde_yaml_ng::Deserializer::from_str(&text) {
-            let value = Value::deserialize(document)
-                .map_err(|error| Failure::new(Exit::Config, format!("{name}: {error}")))?;
+            let value = Value::deserialize(document).map_err(|error| {
+                Failure::new(Exit::Config, format!("{name}: {error}"))
+                    .fix("mend the file: it must hold Kubernetes manifests as YAML")
+            })?;
             if !value.is_null() {
                 manifests.push((name.clone(), value));
             }
@@ -141,35 +151,4 @@ pub async fn create_agents(user: &User, first: usize, count: usize) -> Result<()
 pub async fn edit_agent(user: &User, agent: &ObjectRef, revision: &str) -> Result<(), Failure> {
     let patch = json!({"spec": {"env": [{"name": "REVISION", "value": revision}]}});
     user.edit(agent, &patch).await.map(drop)
-}
-
-/// Waits until every Agent and Session is where it should be; says how many there are.
-pub async fn settled(world: &mut World, patience: Duration) -> Result<usize, Failure> {
-    let until = Instant::now() + patience;
-    loop {
-        let mut all = world.user.list(Kind::Agent, "").await?;
-        all.extend(world.user.list(Kind::Session, "").await?);
-        let waiting = all.iter().filter(|object| !is_settled(object)).map(name).next();
-        let Some(waiting) = waiting else { return Ok(all.len()) };
-        world.wait_a_little(until, &format!("{waiting} is ready")).await?;
-    }
-}
-
-fn name(object: &Value) -> String {
-    let at = |pointer| text(object, pointer);
-    format!("{} {}/{}", at("/kind"), at("/metadata/namespace"), at("/metadata/name"))
-}
-
-/// Ready, or at rest because its spec says so, for the newest spec.
-fn is_settled(object: &Value) -> bool {
-    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
-    let observed = object.pointer("/status/observedGeneration").and_then(Value::as_i64);
-    let condition = |kind: &str| {
-        let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-        conditions.into_iter().flatten().any(|c| c["type"] == kind && c["status"] == "True")
-    };
-    observed.is_some()
-        && observed == generation
-        && !condition("Progressing")
-        && ["Ready", "Suspended", "Finished"].into_iter().any(condition)
 }

@@ -16,8 +16,10 @@ use crate::cli::{Exit, Failure, Location};
 
 use super::follow::Follower;
 use super::host::{ApiBackend, Host, StoreBackend, now_ms};
+use super::mirror::Mirror;
 use super::replica::{Replica, ReplicaPlan};
 use super::story::Story;
+use super::trouble::Trouble;
 use super::user::{User, text};
 
 /// Namespace that the operator is installed in.
@@ -33,15 +35,30 @@ pub const PREFIX: &str = "events";
 const POLICIES: &str = include_str!("../../../../helm/rynxs/files/admission-policies.yaml");
 const ROLES: &str = include_str!("../../../../helm/rynxs/files/rbac.yaml");
 
+/// Times of the Lease as settings: L, R, P, Q, G.
+pub type Lease = [(&'static str, &'static str); 5];
+
 /// Times of the Lease in the demo: shorter than the defaults so that two take-overs fit into a
 /// coffee break, and valid by the same rules: (R+G)·1.05² = 7.7 s < L, 1.2·P+Q = 3.2 s < R.
-pub const LEASE: [(&str, &str); 5] = [
+pub const SHORT_LEASE: Lease = [
     ("LEADER_ELECTION_LEASE_DURATION", "8s"),
     ("LEADER_ELECTION_RENEW_DEADLINE", "5s"),
     ("LEADER_ELECTION_RETRY_PERIOD", "1s"),
     ("LEADER_ELECTION_REQUEST_TIMEOUT", "2s"),
     ("LEADER_ELECTION_STOP_GRACE", "2s"),
 ];
+
+/// The defaults of a real installation.
+pub const DEFAULT_LEASE: Lease = [
+    ("LEADER_ELECTION_LEASE_DURATION", "15s"),
+    ("LEADER_ELECTION_RENEW_DEADLINE", "10s"),
+    ("LEADER_ELECTION_RETRY_PERIOD", "2s"),
+    ("LEADER_ELECTION_REQUEST_TIMEOUT", "2s"),
+    ("LEADER_ELECTION_STOP_GRACE", "3s"),
+];
+
+/// How often a wait looks whether it is in vain.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Where the log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -71,6 +88,8 @@ pub struct Plan {
     pub seed: u64,
     /// What the admission policies do; off only to show that they matter.
     pub policies: bool,
+    /// Times of the Lease.
+    pub lease: Lease,
     /// More settings of the replicas.
     pub environment: Vec<(String, String)>,
 }
@@ -85,6 +104,8 @@ pub struct World {
     pub api_host: Host,
     /// The S3 model and where it listens.
     pub store: Option<(S3Model, Host)>,
+    /// The copy of the bucket's log in the folder.
+    pub mirror: Option<Mirror>,
     /// Somebody with the kubeconfig.
     pub user: User,
     /// The replicas, in the order of their start.
@@ -92,52 +113,62 @@ pub struct World {
     /// Tells what happens.
     pub story: Story,
     replica_plan: ReplicaPlan,
-    credentials: (String, String),
+    /// The reader's keys: requests with them are not counted.
+    reader: (String, String),
+    /// Why the demo cannot go on, found out by whoever writes to the folder.
+    trouble: Trouble,
 }
 
 impl World {
     /// Starts the servers, installs what the chart would install, writes the kubeconfigs. No
     /// replica runs yet.
     pub async fn start(plan: Plan, story: Story) -> Result<Self, Failure> {
-        std::fs::create_dir_all(&plan.folder)
-            .map_err(|error| Failure::io(&format!("create {}", plan.folder.display()), &error))?;
+        let log = log_folder(&plan.folder)?;
         let token = secret();
         let api = api_server(&plan, &token);
         install(&api)?;
         let mut api_host =
-            listen("API server", Arc::new(ApiBackend(api.clone())), plan.api_port).await?;
+            listen("API server", Arc::new(ApiBackend(api.clone())), plan.api_port, "--api-port")
+                .await?;
         api_host.keep_time(api.clone());
-        let credentials = ("demo".to_owned(), secret());
-        let store = match plan.event_store {
-            EventStore::File => {
-                // Readers may look before the replica has made it.
-                let log = plan.folder.join("log");
-                std::fs::create_dir_all(&log)
-                    .map_err(|error| Failure::io(&format!("create {}", log.display()), &error))?;
-                None
-            }
-            EventStore::S3 => {
-                let model = object_store(&plan, &credentials);
-                let backend = Arc::new(StoreBackend(model.clone()));
-                Some((model, listen("S3", backend, plan.s3_port).await?))
-            }
-        };
+        let (keys, reader) = (("demo".to_owned(), secret()), ("demo-reader".to_owned(), secret()));
+        let trouble = Trouble::none();
+        let (mut store, mut mirror) = (None, None);
+        if plan.event_store == EventStore::S3 {
+            let model = object_store(&plan, &[&keys, &reader]);
+            let copy = Mirror::new(log, trouble.clone());
+            let backend = StoreBackend {
+                model: model.clone(),
+                mirror: copy.clone(),
+                reader: reader.0.clone(),
+            };
+            let host = listen("S3", Arc::new(backend), plan.s3_port, "--s3-port").await?;
+            (store, mirror) = (Some((model, host)), Some(copy));
+        }
         let kubeconfig = plan.folder.join("kubeconfig");
         write(&kubeconfig, &kubeconfig_text(&api_host.url(), None))?;
         let theirs = plan.folder.join("operator.kubeconfig");
         write(&theirs, &kubeconfig_text(&api_host.url(), Some(&token)))?;
         let user = User::connect(&kubeconfig).await?;
-        let replica_plan = replica_plan(&plan, &theirs, store.as_ref().map(|s| &s.1), &credentials);
+        let replica_plan = ReplicaPlan {
+            binary: plan.binary.clone(),
+            folder: plan.folder.clone(),
+            arguments: vec!["--kubeconfig".to_owned(), theirs.display().to_string()],
+            environment: environment(&plan, store.as_ref().map(|(_, host)| host), &keys),
+            trouble: trouble.clone(),
+        };
         Ok(Self {
             plan,
             api,
             api_host,
             store,
+            mirror,
             user,
             replicas: Vec::new(),
             story,
             replica_plan,
-            credentials,
+            reader,
+            trouble,
         })
     }
 
@@ -183,8 +214,8 @@ impl World {
             prefix: PREFIX.to_owned(),
             region: "us-east-1".to_owned(),
             path_style: true,
-            access_key: rynxs_core::config::Secret::new(&self.credentials.0),
-            secret_key: rynxs_core::config::Secret::new(&self.credentials.1),
+            access_key: rynxs_core::config::Secret::new(&self.reader.0),
+            secret_key: rynxs_core::config::Secret::new(&self.reader.1),
             session_token: None,
             checksum: rynxs_core::config::Checksum::Sha256,
         })
@@ -215,19 +246,57 @@ impl World {
         }
     }
 
-    /// One step of a wait: fails when the time is over or a replica has ended by itself.
+    /// One step of a wait: fails when the time is over or nothing can come of it any more.
     pub async fn wait_a_little(&mut self, until: Instant, what: &str) -> Result<(), Failure> {
+        self.must_go_on(until, what).await?;
+        tokio::time::sleep(LOOK).await;
+        Ok(())
+    }
+
+    /// Fails when the time is over, a replica has ended by itself, or the folder cannot be written.
+    pub async fn must_go_on(&mut self, until: Instant, what: &str) -> Result<(), Failure> {
+        self.trouble.check()?;
         for replica in &mut self.replicas {
-            replica.must_run().await?;
+            if let Err(failure) = replica.must_run().await {
+                // Why it ended may be known better: its last lines are read by now.
+                return Err(self.trouble.check().err().unwrap_or(failure));
+            }
         }
         if Instant::now() >= until {
             let folder = self.plan.folder.display();
             return Err(Failure::new(Exit::Refuted, format!("waited in vain until {what}"))
                 .fix(format!("read the replicas' logs in {folder}")));
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
         Ok(())
     }
+
+    /// Waits until something keeps the demo from going on.
+    pub async fn trouble(&self) -> Failure {
+        self.trouble.wait().await
+    }
+}
+
+/// Makes the folder, and in it the one for the log, which must be empty: records of an earlier run
+/// would stand among those of this one.
+fn log_folder(folder: &Path) -> Result<PathBuf, Failure> {
+    let log = folder.join("log");
+    let made = |path: &Path, error: &std::io::Error| {
+        let failure = Failure::io(&format!("create the folder {}", path.display()), error);
+        match &failure.fix {
+            Some(_) => failure,
+            None => failure.fix("choose another folder with --dir"),
+        }
+    };
+    std::fs::create_dir_all(&log).map_err(|error| made(&log, &error))?;
+    let mut entries = std::fs::read_dir(&log).map_err(|error| made(&log, &error))?;
+    if entries.next().is_some() {
+        return Err(Failure::new(
+            Exit::Config,
+            format!("{} is not empty: it holds the log of an earlier run", log.display()),
+        )
+        .fix("choose another folder with --dir, or remove this one"));
+    }
+    Ok(log)
 }
 
 fn api_server(plan: &Plan, token: &str) -> ApiServer {
@@ -255,11 +324,11 @@ fn install(api: &ApiServer) -> Result<(), Failure> {
     Ok(())
 }
 
-fn object_store(plan: &Plan, (id, key): &(String, String)) -> S3Model {
+fn object_store(plan: &Plan, keys: &[&(String, String)]) -> S3Model {
     S3Model::new(rynxs_s3::Options {
         seed: plan.seed,
         conditional_puts: ConditionalPuts::Atomic,
-        identities: vec![Identity::root(id, key)],
+        identities: keys.iter().map(|(id, key)| Identity::root(id, key)).collect(),
         buckets: vec![BucketOptions::new(BUCKET)],
         ..rynxs_s3::Options::default()
     })
@@ -269,18 +338,19 @@ async fn listen(
     what: &str,
     backend: Arc<dyn super::host::Backend>,
     port: u16,
+    flag: &str,
 ) -> Result<Host, Failure> {
-    Host::start(backend, port)
-        .await
-        .map_err(|error| Failure::io(&format!("listen on 127.0.0.1:{port} for the {what}"), &error))
+    Host::start(backend, port).await.map_err(|error| {
+        Failure::io(&format!("listen on 127.0.0.1:{port} for the {what} ({flag})"), &error)
+    })
 }
 
-fn replica_plan(
+/// The settings of a replica.
+fn environment(
     plan: &Plan,
-    kubeconfig: &Path,
     s3: Option<&Host>,
     (id, key): &(String, String),
-) -> ReplicaPlan {
+) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> = Vec::new();
     let mut set = |name: &str, value: &str| environment.push((name.to_owned(), value.to_owned()));
     set("POD_NAMESPACE", HOME);
@@ -288,7 +358,7 @@ fn replica_plan(
     set("METRICS_ADDRESS", "127.0.0.1");
     set("METRICS_PORT", "0");
     set("LOG_FORMAT", "json");
-    for (name, value) in LEASE {
+    for (name, value) in plan.lease {
         set(name, value);
     }
     match s3 {
@@ -306,12 +376,7 @@ fn replica_plan(
         }
     }
     environment.extend(plan.environment.iter().cloned());
-    ReplicaPlan {
-        binary: plan.binary.clone(),
-        folder: plan.folder.clone(),
-        arguments: vec!["--kubeconfig".to_owned(), kubeconfig.display().to_string()],
-        environment,
-    }
+    environment
 }
 
 /// A kubeconfig for a server on loopback; without a token whoever uses it is the administrator.

@@ -13,23 +13,24 @@ use bytes::Bytes;
 use http::{Method, Request, header};
 use rynxs_core::ids::{Kind, ObjectRef};
 use rynxs_core::names;
+use rynxs_core::record::decode;
 use rynxs_s3::ConditionalPuts;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::{Exit, Failure};
 
+use super::PATIENCE;
 use super::follow::Follower;
-use super::gate::{Delivered, Held};
+use super::gate::{Delivered, Held, Trap};
+use super::objects::ms;
 use super::story::span;
 use super::user::path;
 use super::workload::{agent, edit_agent};
 use super::world::{BUCKET, PREFIX, World};
 
-/// A leader answers an edit within milliseconds; a loaded machine may take some seconds.
-const REACTION: Duration = Duration::from_secs(20);
-/// Longest wait for a successor: lease, grace and cool-down with room for a loaded machine.
-const TAKE_OVER: Duration = Duration::from_secs(60);
+/// How often a wait for a request looks whether the replicas still run.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What became of the zombie's writes.
 #[derive(Clone, Debug, Serialize)]
@@ -56,8 +57,8 @@ pub struct Zombie {
     pub with_live_version_status: u16,
     /// The API server's words on that.
     pub policy_said: String,
-    /// From SIGCONT until the old leader said that it follows, milliseconds; none if it had not
-    /// within the time given.
+    /// From SIGCONT until the old leader said that it follows, or had won another term,
+    /// milliseconds; none if it never did.
     pub stepped_down_ms: Option<u64>,
 }
 
@@ -78,10 +79,9 @@ pub async fn play(
     log: &mut Follower,
     without: Without,
 ) -> Result<Zombie, Failure> {
-    let leader = world.leader(log, TAKE_OVER).await?;
-    let frozen = world.replicas[leader].name().to_owned();
-    let (put, patch) = hold(world, leader).await?;
+    let Caught { leader, put, patch } = hold(world, log).await?;
     let began = Instant::now();
+    let frozen = world.replicas[leader].name().to_owned();
     let epochs = log.epochs().len();
     let target = agent(0);
     let runtime = runtime_of(&target);
@@ -94,7 +94,7 @@ pub async fn play(
     edit_agent(&world.user, &target, "successor").await?;
     world.story.tell(format!("{target} is edited again; its lease runs out"));
 
-    let until = began + TAKE_OVER;
+    let until = began + PATIENCE;
     while log.epochs().len() == epochs {
         log.catch_up().await?;
         world.wait_a_little(until, "another replica takes over").await?;
@@ -118,7 +118,7 @@ pub async fn play(
 
     let put_key = key(put.request());
     let (put, as_sent, again) = deliver(world, put, patch, &runtime, without).await?;
-    let stepped_down = step_down(world, leader).await?;
+    let stepped_down = step_down(world, log, leader).await?;
     Ok(Zombie {
         frozen,
         successor: opened.identity.clone(),
@@ -135,31 +135,74 @@ pub async fn play(
     })
 }
 
-/// Catches one PATCH and one PUT of the leader and freezes it before either can time out.
-async fn hold(world: &mut World, leader: usize) -> Result<(Held, Held), Failure> {
-    let late = |what: &str| {
-        Failure::new(Exit::Refuted, format!("the leader sent no {what} within {}", span(REACTION)))
-    };
+/// A frozen leader and its two writes that are late.
+struct Caught {
+    leader: usize,
+    put: Held,
+    patch: Held,
+}
+
+/// Catches one PATCH and one PUT of the leader and freezes it.
+///
+/// Both must be of the term that leads when the leader is frozen. On a loaded machine a lease may
+/// run out in between, which is nobody's fault: then the writes are let go and it begins again.
+async fn hold(world: &mut World, log: &mut Follower) -> Result<Caught, Failure> {
+    let until = Instant::now() + PATIENCE;
     let (target, other) = (agent(0), agent(1));
     let patched = path(&runtime_of(&target));
-    let mut patches = world.api_host.gate().trap(move |request| {
-        request.method() == Method::PATCH
-            && request.uri().path() == patched
-            && request.headers().contains_key(header::AUTHORIZATION)
-    });
-    edit_agent(&world.user, &target, "zombie").await?;
-    let patch = tokio::time::timeout(REACTION, patches.next()).await.map_err(|_| late("PATCH"))?;
-
-    let (_, store) = world.store.as_ref().expect("the zombie is played on S3");
     let records = format!("/{BUCKET}/{PREFIX}/");
-    let mut puts = store.gate().trap(move |request| {
-        request.method() == Method::PUT && request.uri().path().starts_with(&records)
-    });
-    edit_agent(&world.user, &other, "zombie").await?;
-    let put = tokio::time::timeout(REACTION, puts.next()).await.map_err(|_| late("PUT"))?;
-    // Frozen while the traps are armed: nothing of it can slip through in between.
-    world.replicas[leader].freeze()?;
-    Ok((put, patch))
+    for attempt in 0_u32.. {
+        let leader = world.leader(log, PATIENCE).await?;
+        let revision = format!("zombie-{attempt}");
+        let patched = patched.clone();
+        let mut patches = world.api_host.gate().trap(move |request| {
+            request.method() == Method::PATCH
+                && request.uri().path() == patched
+                && request.headers().contains_key(header::AUTHORIZATION)
+        });
+        edit_agent(&world.user, &target, &revision).await?;
+        let patch = caught(world, &mut patches, until, "the leader sends a PATCH").await?;
+
+        let (_, store) = world.store.as_ref().expect("the zombie is played on S3");
+        let records = records.clone();
+        let mut puts = store.gate().trap(move |request| {
+            request.method() == Method::PUT && request.uri().path().starts_with(&records)
+        });
+        edit_agent(&world.user, &other, &revision).await?;
+        let put = caught(world, &mut puts, until, "the leader sends a PUT").await?;
+        // Frozen while the traps are armed: nothing of it can slip through in between.
+        world.replicas[leader].freeze()?;
+        log.catch_up().await?;
+        let term = log.epochs().last().expect("somebody leads");
+        let theirs = world.replicas[leader].is(&term.identity)
+            && writer_of(put.request()).as_deref() == Some(&term.identity)
+            && epoch_of(patch.request()) == Some(term.epoch.0);
+        if theirs {
+            return Ok(Caught { leader, put, patch });
+        }
+        world.replicas[leader].resume()?;
+        drop((patches, puts));
+        put.deliver().await;
+        patch.deliver().await;
+        world.story.tell("the leader lost its lease too early, so nobody is a zombie yet: again");
+        world.wait_a_little(until, "a leader is caught with two writes on the wire").await?;
+    }
+    unreachable!("the loop ends only by returning: no machine counts to 2^32 here")
+}
+
+/// The next request in a trap.
+async fn caught(
+    world: &mut World,
+    trap: &mut Trap,
+    until: Instant,
+    what: &str,
+) -> Result<Held, Failure> {
+    loop {
+        world.must_go_on(until, what).await?;
+        if let Ok(held) = tokio::time::timeout(LOOK, trap.next()).await {
+            return Ok(held);
+        }
+    }
 }
 
 /// Lets the late writes arrive.
@@ -192,16 +235,24 @@ async fn deliver(
     Ok((put, as_sent, again))
 }
 
-/// Resumes the old leader and waits until it says that it follows.
-async fn step_down(world: &mut World, leader: usize) -> Result<Option<Duration>, Failure> {
+/// Resumes the old leader and waits until it says that it follows, or leads a term of its own.
+async fn step_down(
+    world: &mut World,
+    log: &mut Follower,
+    leader: usize,
+) -> Result<Option<Duration>, Failure> {
     let address = world.replicas[leader].address().await?;
-    let began = Instant::now();
+    let (began, epochs) = (Instant::now(), log.epochs().len());
     world.replicas[leader].resume()?;
     let name = world.replicas[leader].name().to_owned();
     world.story.tell(format!("{name} is resumed (SIGCONT)"));
-    while began.elapsed() < REACTION {
+    while began.elapsed() < PATIENCE {
         let metrics = super::probe::get(&address, "/metrics").await.unwrap_or_default();
-        if super::probe::metric(&metrics, "rynxs_leader_election_status") == Some(0.0) {
+        let follows = super::probe::metric(&metrics, "rynxs_leader_election_status") == Some(0.0);
+        log.catch_up().await?;
+        let again = log.epochs()[epochs..].iter();
+        let leads_anew = again.into_iter().any(|term| world.replicas[leader].is(&term.identity));
+        if follows || leads_anew {
             let took = began.elapsed();
             world.story.tell(format!("{name} has stepped down, {} later", span(took)));
             return Ok(Some(took));
@@ -222,6 +273,17 @@ fn key(request: &Request<Bytes>) -> String {
     request.uri().path().trim_start_matches(&format!("/{BUCKET}/")).to_owned()
 }
 
+/// Who wrote the record of a PUT.
+fn writer_of(request: &Request<Bytes>) -> Option<String> {
+    Some(decode(request.body()).ok()?.header.writer.to_string())
+}
+
+/// The epoch that a PATCH belongs to.
+fn epoch_of(request: &Request<Bytes>) -> Option<u64> {
+    let manifest: Value = serde_json::from_slice(request.body()).ok()?;
+    manifest["metadata"]["annotations"][names::EPOCH].as_str()?.parse().ok()
+}
+
 fn stamp_sent(request: &Request<Bytes>) -> Option<u64> {
     stamp_of(&serde_json::from_slice(request.body()).ok()?)
 }
@@ -238,8 +300,4 @@ fn with_version(request: &Request<Bytes>, live: &Value) -> Result<Bytes, Failure
         serde_json::from_slice(request.body()).map_err(|error| bug(error.to_string()))?;
     manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
     Ok(Bytes::from(manifest.to_string()))
-}
-
-fn ms(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -52,7 +52,10 @@ impl LogSource {
     fn open(&self) -> Result<Reader, Failure> {
         let bucket = match &self.log {
             Location::Directory(_) => None,
-            Location::Bucket { bucket, prefix } => Some(self.bucket.store(bucket, prefix)),
+            Location::Bucket { bucket, prefix } => {
+                self.bucket.must_be_set()?;
+                Some(self.bucket.store(bucket, prefix))
+            }
         };
         open(&self.log, bucket, self.bucket.s3_ca_bundle.as_deref())
     }

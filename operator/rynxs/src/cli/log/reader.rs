@@ -68,6 +68,29 @@ impl Reader {
         }
     }
 
+    /// A log that is not what it must be, in words.
+    #[must_use]
+    pub fn corrupt(&self, why: &dyn std::fmt::Display) -> Failure {
+        Failure::new(Exit::Corrupt, format!("{}: {why}", self.describe()))
+            .fix("keep every byte; compare with a copy or a checkpoint to see what changed")
+    }
+
+    /// There is no log at all.
+    #[must_use]
+    pub fn empty(&self) -> Failure {
+        let failure =
+            Failure::new(Exit::Config, format!("{}: there is no record", self.describe()));
+        let inside = match &self.place {
+            Place::Store(_) => None,
+            Place::Objects(folder) => Some(folder.join("log")),
+            Place::Lines(lines) => Some(lines.folder.join("log")),
+        };
+        match inside.filter(|folder| folder.is_dir()) {
+            Some(folder) => failure.fix(format!("did you mean {}?", folder.display())),
+            None => failure.fix("check the directory, or the bucket and the prefix"),
+        }
+    }
+
     /// Position of the record that is read next.
     #[must_use]
     pub fn position(&self) -> Seq {
@@ -83,14 +106,11 @@ impl Reader {
                 GetOutcome::Missing => None,
                 GetOutcome::Unknown(fault) => {
                     let at = store.describe();
-                    return Err(Failure::new(
-                        Exit::Unreachable,
-                        format!("{at}, record {seq}: {fault}"),
-                    ));
+                    return Err(unreachable(format!("{at}, record {seq}: {fault}")));
                 }
                 GetOutcome::Refused(fault) => {
                     let at = store.describe();
-                    return Err(Failure::new(Exit::Config, format!("{at}, record {seq}: {fault}")));
+                    return Err(refused(format!("{at}, record {seq}: {fault}")));
                 }
             },
             Place::Objects(folder) => {
@@ -124,14 +144,12 @@ impl Reader {
                 ListOutcome::Next(Some(Listed::Record(seq))) if seq == self.next => Ok(None),
                 ListOutcome::Next(Some(Listed::Record(seq))) => Err(hole(self.next, seq)),
                 ListOutcome::Next(Some(Listed::Foreign(key))) => Err(foreign(&key)),
-                ListOutcome::Unknown(fault) => Err(Failure::new(
-                    Exit::Unreachable,
-                    format!("{}, listing: {fault}", store.describe()),
-                )),
-                ListOutcome::Refused(fault) => Err(Failure::new(
-                    Exit::Config,
-                    format!("{}, listing: {fault}", store.describe()),
-                )),
+                ListOutcome::Unknown(fault) => {
+                    Err(unreachable(format!("{}, listing: {fault}", store.describe())))
+                }
+                ListOutcome::Refused(fault) => {
+                    Err(refused(format!("{}, listing: {fault}", store.describe())))
+                }
             },
             Place::Objects(folder) => {
                 for name in names(folder)? {
@@ -146,6 +164,18 @@ impl Reader {
             Place::Lines(lines) => lines.rest(),
         }
     }
+}
+
+fn unreachable(what: String) -> Failure {
+    Failure::new(Exit::Unreachable, what)
+        .fix("check that --s3-endpoint (S3_ENDPOINT) is right and answers, or try again later")
+}
+
+fn refused(what: String) -> Failure {
+    Failure::new(Exit::Config, what).fix(
+        "check the bucket's name, the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), their right \
+         to read, and the region (AWS_REGION)",
+    )
 }
 
 fn hole(missing: Seq, found: Seq) -> Failure {
@@ -235,7 +265,15 @@ impl Lines {
     /// Opens the file after the current one; false if there is none.
     fn advance(&mut self) -> Result<bool, Failure> {
         let current = self.file.as_ref().map(|(name, _)| name.as_str());
-        let following = names(&self.folder)?
+        let names = names(&self.folder)?;
+        if let Some(name) = names.iter().find(|name| name.ends_with(SUFFIX) && !is_segment(name)) {
+            return Err(Failure::new(
+                Exit::Config,
+                format!("{}/{name}: no segment of a log has such a name", self.folder.display()),
+            )
+            .fix("name a directory with the segments of one log, named like 0000000000.jsonl"));
+        }
+        let following = names
             .into_iter()
             .filter(|name| is_segment(name))
             .find(|name| current.is_none_or(|current| name.as_str() > current));
@@ -268,7 +306,10 @@ impl Lines {
     }
 }
 
-/// Segment files; the lock beside them is none.
+const SUFFIX: &str = ".jsonl";
+
+/// Segment files, named by their first record; the lock beside them is none.
 fn is_segment(name: &str) -> bool {
-    name.ends_with(".jsonl")
+    let stem = name.strip_suffix(SUFFIX).unwrap_or_default();
+    stem.len() == 10 && stem.bytes().all(|byte| byte.is_ascii_digit())
 }

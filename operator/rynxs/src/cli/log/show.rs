@@ -46,13 +46,16 @@ struct Shown<'a> {
 
 impl ShowArgs {
     pub(super) async fn run(&self) -> Result<Exit, Failure> {
+        if let Some(to) = self.to.filter(|to| *to < self.from) {
+            let from = self.from;
+            let why = format!("--from {from} is behind --to {to}: no record is in between");
+            return Err(Failure::new(Exit::Usage, why).fix("name the smaller position with --from"));
+        }
         let mut reader = self.source.open()?;
         let mut printer = Printer::new(self.source.output);
         let mut chain = Chain::new();
         while let Next::Record(bytes) = reader.next().await? {
-            let record = chain
-                .push(&bytes)
-                .map_err(|error| Failure::new(Exit::Corrupt, error.to_string()))?;
+            let record = chain.push(&bytes).map_err(|error| reader.corrupt(&error))?;
             let seq = record.header.seq.0;
             if self.to.is_some_and(|to| seq > to) {
                 break;
@@ -62,14 +65,29 @@ impl ShowArgs {
             }
         }
         printer.end()?;
+        match chain.next_seq().0.checked_sub(1) {
+            None => return Err(reader.empty()),
+            Some(last) if printer.shown == 0 => {
+                use std::io::Write as _;
+                let at = reader.describe();
+                let said = format!("no event matches; {at} was read up to record {last}");
+                let _ = writeln!(std::io::stderr(), "{said}");
+            }
+            Some(_) => {}
+        }
         Ok(Exit::Done)
     }
 
     fn wants(&self, kind: &str, event: &Value) -> bool {
         let typed = self.event_type.as_ref().is_none_or(|wanted| wanted == kind);
         typed
-            && self.about.as_ref().is_none_or(|wanted| subjects(event).any(|s| s.ends_with(wanted)))
+            && self.about.as_ref().is_none_or(|wanted| subjects(event).any(|s| is_about(s, wanted)))
     }
+}
+
+/// Whether `Kind/namespace/name` is the one wanted, given from any of its parts on.
+fn is_about(subject: &str, wanted: &str) -> bool {
+    subject.strip_suffix(wanted).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
 /// References to objects that an event is about, as `Kind/namespace/name`.
@@ -84,11 +102,12 @@ pub(super) struct Printer<'a> {
     output: Output<'a>,
     header: bool,
     list: Vec<Value>,
+    shown: u64,
 }
 
 impl Printer<'_> {
     pub(super) fn new(format: Format) -> Self {
-        Self { output: Output::stdout(format), header: false, list: Vec::new() }
+        Self { output: Output::stdout(format), header: false, list: Vec::new(), shown: 0 }
     }
 
     /// Prints the events of a record that are wanted.
@@ -105,6 +124,7 @@ impl Printer<'_> {
             if !wants(raw.kind, &event) {
                 continue;
             }
+            self.shown += 1;
             if self.output.format() == Format::Table {
                 self.line(record, index, raw.kind, &event)?;
                 continue;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args;
 use rynxs_core::chain::Chain;
+use rynxs_core::ids::Seq;
 
 use crate::cli::exit::{Exit, Failure};
 
@@ -35,10 +36,8 @@ impl TailArgs {
         let mut printer = Printer::new(self.source.output);
         let mut chain = Chain::new();
         let mut newest: VecDeque<Bytes> = VecDeque::new();
-        let broken =
-            |error: rynxs_core::chain::ChainError| Failure::new(Exit::Corrupt, error.to_string());
         while let Next::Record(bytes) = reader.next().await? {
-            chain.push(&bytes).map_err(broken)?;
+            chain.push(&bytes).map_err(|error| reader.corrupt(&error))?;
             newest.push_back(bytes);
             if newest.len() > self.records {
                 newest.pop_front();
@@ -48,12 +47,16 @@ impl TailArgs {
             printer.record(&alone(&bytes)?, |_, _| true)?;
         }
         if !self.follow {
+            if chain.next_seq() == Seq::ZERO {
+                return Err(reader.empty());
+            }
             return printer.end().map(|()| Exit::Done);
         }
         loop {
             match reader.next().await? {
                 Next::Record(bytes) => {
-                    printer.record(&chain.push(&bytes).map_err(broken)?, |_, _| true)?;
+                    let record = chain.push(&bytes).map_err(|error| reader.corrupt(&error))?;
+                    printer.record(&record, |_, _| true)?;
                 }
                 Next::End => tokio::select! {
                     biased;

@@ -68,25 +68,17 @@ pub async fn verify(
     let mut replay = Replayer::new();
     let (mut records, mut events) = (0_u64, 0_u64);
     while let Next::Record(bytes) = reader.next().await? {
-        let corrupt = |why: String| {
-            Failure::new(Exit::Corrupt, format!("{}: {why}", reader.describe()))
-                .fix("keep every byte; compare with a copy or a checkpoint to see what changed")
-        };
-        let record = chain.push(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        let record = chain.push(&bytes).map_err(|error| reader.corrupt(&error))?;
         records += 1;
         events += record.event_count() as u64;
         replay
             .push(&record)
-            .map_err(|error| corrupt(format!("record {}: {error}", records - 1)))?;
+            .map_err(|error| reader.corrupt(&format!("record {}: {error}", records - 1)))?;
         watch(records, events);
     }
     let notes = reader.check_end().await?.into_iter().collect();
     if records == 0 {
-        return Err(Failure::new(
-            Exit::Config,
-            format!("{}: there is no record", reader.describe()),
-        )
-        .fix("check the directory, or the bucket and the prefix"));
+        return Err(reader.empty());
     }
     let counts = replay.counts();
     let verified = Verified {
