@@ -46,7 +46,7 @@ async fn run(script: Vec<Reply>, span: Duration) -> (Vec<String>, Vec<String>) {
     let client = KubeClient::new(ports, observer.clone(), Duration::from_secs(5));
     let cache = Cache::new(|_, _| Hash::ZERO, observer);
     let selection = Selection { kind: Kind::Agent, namespace: None };
-    let reflector = Reflector::new(client, cache.clone(), selection).run();
+    let reflector = Reflector::new(client, cache.clone(), selection, RESYNC).run();
     let timeout = tokio::time::timeout(span, reflector).await;
     assert!(timeout.is_err(), "a reflector never ends");
     let names = cache.with(|entries| {
@@ -55,6 +55,7 @@ async fn run(script: Vec<Reply>, span: Duration) -> (Vec<String>, Vec<String>) {
     (names, network.seen())
 }
 
+const RESYNC: Duration = Duration::from_secs(100);
 const LIST: &str = "GET /apis/universe.ai/v1alpha1/agents?&limit=500";
 
 fn watch_from(version: u64) -> String {
@@ -99,6 +100,88 @@ async fn an_expired_watch_leads_to_a_new_list_that_shows_what_was_missed() {
         assert_eq!(seen[2], LIST);
         assert_eq!(seen[3], watch_from(20));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_cannot_be_read_leads_to_a_new_list_instead_of_hiding_what_follows() {
+    let nameless = event("MODIFIED", &json!({"metadata": {"resourceVersion": "12"}}));
+    let endless = "x".repeat(5 << 20);
+    for poison in [nameless, "{\"type\":\"ADDED\",\"obj\n".to_owned(), endless] {
+        let (names, seen) = run(
+            vec![
+                list(7, &[agent("a", 3)], ""),
+                Reply::Watch(vec![event("ADDED", &agent("b", 9)), poison]),
+                list(20, &[agent("a", 3), agent("b", 15)], ""),
+                Reply::Watch(vec![event("ADDED", &agent("c", 21))]),
+            ],
+            Duration::from_secs(5),
+        )
+        .await;
+        assert_eq!(names, ["a@3", "b@15", "c@21"]);
+        assert_eq!(seen[2..], [LIST.to_owned(), watch_from(20)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_watches_can_never_be_read_is_asked_for_lists_with_growing_waits() {
+    let poisoned = || Reply::Watch(vec!["{}\n".to_owned()]);
+    let script = (0..1_000).flat_map(|_| [list(7, &[], ""), poisoned()]).collect();
+    let (_, seen) = run(script, Duration::from_secs(60)).await;
+    assert!((4..20).contains(&seen.len()), "{} requests in a minute", seen.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_watch_never_told_is_seen_by_the_list_of_the_next_resync() {
+    let (names, seen) = run(
+        vec![
+            list(7, &[agent("a", 3), agent("b", 5)], ""),
+            Reply::Watch(Vec::new()),
+            Reply::Watch(Vec::new()),
+            list(20, &[agent("b", 5)], ""),
+            Reply::Watch(Vec::new()),
+        ],
+        RESYNC + Duration::from_secs(1),
+    )
+    .await;
+    assert_eq!(names, ["b@5"]);
+    assert_eq!(seen[3..], [LIST.to_owned(), watch_from(20)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resync_that_fails_leaves_the_watch_where_it_was() {
+    let (names, seen) = run(
+        vec![
+            list(7, &[agent("a", 3)], ""),
+            Reply::Watch(Vec::new()),
+            Reply::Watch(Vec::new()),
+            Reply::Json(500, "oops".to_owned()),
+            Reply::Watch(vec![event("ADDED", &agent("b", 9))]),
+            list(20, &[agent("b", 9)], ""),
+            Reply::Watch(Vec::new()),
+        ],
+        RESYNC + Duration::from_secs(40),
+    )
+    .await;
+    assert_eq!(names, ["b@9"]);
+    assert_eq!(seen[3..], [LIST.to_owned(), watch_from(7), LIST.to_owned(), watch_from(20)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_with_an_object_that_cannot_be_read_does_not_make_it_absent() {
+    let nameless = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u"}});
+    let (names, seen) = run(
+        vec![
+            list(7, &[agent("a", 3)], ""),
+            Reply::Watch(Vec::new()),
+            Reply::Watch(Vec::new()),
+            list(20, &[nameless], ""),
+            Reply::Watch(Vec::new()),
+        ],
+        RESYNC + Duration::from_secs(1),
+    )
+    .await;
+    assert_eq!(names, ["a@3"]);
+    assert_eq!(seen[4], watch_from(7));
 }
 
 #[tokio::test(start_paused = true)]

@@ -541,10 +541,7 @@ async fn no_write_arrives_before_the_log_holds_what_it_rests_on() {
 #[tokio::test(start_paused = true)]
 async fn an_edit_during_a_write_waits_for_its_outcome() {
     let (world, leader) = with_agent(&json!({})).await;
-    world.fate(|request| {
-        let late = request.method() == "PATCH" && !request.uri().path().ends_with("/status");
-        if late { Fate::Late(300) } else { Fate::Arrives }
-    });
+    world.fate(|request| if request.method() == "PATCH" { Fate::Late(300) } else { Fate::Arrives });
     for n in 0..12 {
         let mode = if n % 2 == 0 { "Suspended" } else { "Running" };
         let team = format!("team-{n}");

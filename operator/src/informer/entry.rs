@@ -16,8 +16,10 @@ pub type Project = fn(Kind, &Value) -> Hash;
 pub struct Entry {
     /// Its incarnation.
     pub uid: Uid,
-    /// Its resourceVersion. Versions of one resource type are decimal and ordered
-    /// (Kubernetes KEP-5504), which is what tells an old event from a new one.
+    /// Its resourceVersion. Versions of one resource type, those of its lists and bookmarks
+    /// included, are decimal and ordered (Kubernetes KEP-5504), which is what tells an old event
+    /// or answer from a new one. An object with any other version cannot be read: a list that holds
+    /// one counts as failed, so the leader acts on nothing, rather than taking it for absent.
     pub version: u64,
     /// Whether its deletion has begun.
     pub deleting: bool,

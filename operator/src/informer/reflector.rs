@@ -1,8 +1,10 @@
 //! Keeps one selection of the cache equal to the cluster: list, watch, and again.
 //!
-//! Every list is consistent, every watch continues where the list or the last watch ended. 410
-//! means that the continuation is lost and leads to a new list; everything else that goes wrong
-//! leads to a new watch from the same place, after a growing wait.
+//! Every list is consistent, every watch continues where the list or the last watch ended. What
+//! loses the continuation leads to a new list: 410, and an event that cannot be read, which would
+//! come again and again from the same place. Everything else that goes wrong leads to a new watch
+//! from there, after a growing wait. From time to time a new list is made in any case, so that
+//! nothing that a watch kept from us is missed for ever.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -11,7 +13,9 @@ use rynxs_core::ids::Kind;
 use rynxs_core::time::Mono;
 
 use super::cache::Cache;
-use crate::kube::{Backoff, KubeClient, KubeError, Selection, WATCH_TIMEOUT_S, WatchEvent};
+use crate::kube::{
+    Backoff, KubeClient, KubeError, Selection, WATCH_TIMEOUT_S, WatchError, WatchEvent,
+};
 
 /// First and longest wait after a failure, those of client-go's reflector.
 const BACKOFF_MIN: Duration = Duration::from_millis(800);
@@ -24,13 +28,19 @@ pub struct Reflector {
     client: KubeClient,
     cache: Cache,
     selection: Selection,
+    /// Time between two lists of an undisturbed reflector.
+    resync: Duration,
+    resync_at: Mono,
+    /// Waits after failed requests.
     backoff: Backoff,
+    /// Waits before lists that failed watches lead to.
+    relist: Backoff,
 }
 
 /// How a watch ended.
 enum Ended {
-    /// The continuation is lost: list again.
-    Expired,
+    /// The continuation is lost, for this reason: list again.
+    Astray(String),
     /// By the server's clock or ours: watch on from here.
     Regularly,
     /// Badly: wait, then watch on from here.
@@ -54,31 +64,42 @@ pub fn selections(namespaces: &[String]) -> Vec<Selection> {
 }
 
 impl Reflector {
-    /// A reflector of one selection.
+    /// A reflector of one selection, which it lists anew every `resync`.
     #[must_use]
-    pub fn new(client: KubeClient, cache: Cache, selection: Selection) -> Self {
-        Self { client, cache, selection, backoff: Backoff::new(BACKOFF_MIN, BACKOFF_MAX) }
+    pub fn new(client: KubeClient, cache: Cache, selection: Selection, resync: Duration) -> Self {
+        let backoff = || Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
+        let resync_at = client.ports().clock.now();
+        let (backoff, relist) = (backoff(), backoff());
+        Self { client, cache, selection, resync, resync_at, backoff, relist }
     }
 
     /// Goes on until dropped.
     pub async fn run(mut self) -> Infallible {
         loop {
-            let mut version = self.list().await;
+            let mut version = self.list_until_listed().await;
             loop {
+                if self.now() >= self.resync_at {
+                    self.resync(&mut version).await;
+                }
                 let begun = self.now();
-                match self.watch(&mut version).await {
-                    Ended::Expired => {
-                        tracing::info!(selection = ?self.selection, "watch expired: listing again");
+                let ended = self.watch(&mut version).await;
+                if self.now() - begun >= HEALTHY {
+                    self.backoff.reset();
+                    self.relist.reset();
+                }
+                match ended {
+                    Ended::Astray(why) => {
+                        tracing::info!(selection = ?self.selection, why, "listing again");
+                        let wait = self.relist.next(&*self.client.ports().entropy, None);
+                        self.sleep(wait).await;
                         break;
                     }
-                    Ended::Regularly if self.now() - begun >= HEALTHY => self.backoff.reset(),
+                    Ended::Regularly if self.now() - begun >= HEALTHY => {}
+                    Ended::Regularly if self.now() >= self.resync_at => {}
                     // A server that ends every watch at once must not be asked in a busy loop.
                     Ended::Regularly => self.pause(None).await,
                     Ended::Badly(why) => {
                         tracing::debug!(selection = ?self.selection, why, "watch ended");
-                        if self.now() - begun >= HEALTHY {
-                            self.backoff.reset();
-                        }
                         self.pause(None).await;
                     }
                 }
@@ -87,33 +108,62 @@ impl Reflector {
     }
 
     /// Lists until it succeeds and returns the version to watch from.
-    async fn list(&mut self) -> u64 {
+    async fn list_until_listed(&mut self) -> u64 {
         loop {
-            let (kind, cache) = (self.selection.kind, &self.cache);
-            let listed = self.client.list(&self.selection, |live| cache.read(kind, &live)).await;
-            match listed.map(|list| (list.resource_version.parse::<u64>(), list.items)) {
-                Ok((Ok(version), items)) => {
-                    self.cache.replace(&self.selection, items, version);
-                    self.backoff.reset();
-                    return version;
-                }
-                Ok((Err(error), _)) => {
-                    tracing::warn!(selection = ?self.selection, %error, "resourceVersion of a list");
-                    self.pause(None).await;
-                }
-                Err(error) => {
-                    self.complain(&error);
-                    self.pause(error.retry_after()).await;
-                }
+            match self.list().await {
+                Ok(version) => return version,
+                Err(floor) => self.pause(floor).await,
             }
         }
+    }
+
+    /// Lists anew and has everything looked at again. If the server cannot list now, the watch goes
+    /// on from where it was.
+    async fn resync(&mut self, version: &mut u64) {
+        match self.list().await {
+            Ok(listed) => {
+                *version = listed;
+                self.cache.touch_all(&self.selection);
+            }
+            Err(floor) => {
+                self.resync_at = self.now() + floor.unwrap_or_default().max(BACKOFF_MAX);
+            }
+        }
+    }
+
+    /// Lists once; fails with the wait that the server asks for.
+    async fn list(&mut self) -> Result<u64, Option<Duration>> {
+        let (kind, cache) = (self.selection.kind, &self.cache);
+        let mut unreadable = 0_u32;
+        let keep = |live| {
+            let read = cache.read(kind, &live);
+            unreadable += u32::from(read.is_none());
+            read
+        };
+        let list = self.client.list(&self.selection, keep).await.map_err(|error| {
+            self.complain(&error);
+            error.retry_after()
+        })?;
+        let Ok(version) = list.resource_version.parse() else {
+            let version = list.resource_version;
+            tracing::warn!(selection = ?self.selection, version, "not a number: resourceVersion");
+            return Err(None);
+        };
+        if unreadable > 0 {
+            tracing::warn!(selection = ?self.selection, unreadable, "objects without identity");
+            return Err(None);
+        }
+        self.cache.replace(&self.selection, list.items, version);
+        self.backoff.reset();
+        self.resync_at = self.now() + self.resync;
+        Ok(version)
     }
 
     /// Watches from `version`, which moves on with every event.
     async fn watch(&mut self, version: &mut u64) -> Ended {
         let mut stream = match self.client.watch(&self.selection, &version.to_string()).await {
             Ok(stream) => stream,
-            Err(error) if error.code() == 410 => return Ended::Expired,
+            Err(error) if error.code() == 410 => return Ended::Astray(error.to_string()),
             Err(error) => {
                 self.complain(&error);
                 return Ended::Badly(error.to_string());
@@ -122,52 +172,56 @@ impl Reflector {
         // The server ends the watch by itself; a connection that died in silence is given up a
         // little later.
         let patience = Duration::from_secs(u64::from(WATCH_TIMEOUT_S)) + self.client.timeout();
-        let deadline = self.now() + patience;
+        let deadline = (self.now() + patience).min(self.resync_at);
         loop {
             let Some(next) = self.client.within(deadline, stream.next()).await else {
                 return Ended::Regularly;
             };
             match next {
                 None => return Ended::Regularly,
-                Some(Err(error)) => return Ended::Badly(error.to_string()),
-                Some(Ok(WatchEvent::Ended(status))) if status.code == 410 => {
-                    return Ended::Expired;
+                Some(Err(WatchError::Broken(why))) => return Ended::Badly(why),
+                Some(Err(error @ (WatchError::TooLong | WatchError::Undecodable(_)))) => {
+                    return Ended::Astray(error.to_string());
                 }
                 Some(Ok(WatchEvent::Ended(status))) => {
-                    return Ended::Badly(format!("{} {}", status.code, status.message));
+                    let why = format!("{} {}", status.code, status.message);
+                    let expired = status.code == 410;
+                    return if expired { Ended::Astray(why) } else { Ended::Badly(why) };
                 }
-                Some(Ok(event)) => self.take(event, version),
+                Some(Ok(event)) => match self.take(event, *version) {
+                    Some(seen) => *version = seen.max(*version),
+                    None => return Ended::Astray("an event without identity".to_owned()),
+                },
             }
         }
     }
 
-    fn take(&self, event: WatchEvent, version: &mut u64) {
-        let seen = match event {
-            WatchEvent::Bookmark(text) => text.parse().ok(),
+    /// Takes an event in and returns its version; none if it has no readable one. Events come in
+    /// the order of their versions; one at or below `version` is a repetition, and could bring back
+    /// what was deleted since.
+    fn take(&self, event: WatchEvent, version: u64) -> Option<u64> {
+        match event {
+            WatchEvent::Bookmark(text) => {
+                let seen = text.parse().ok()?;
+                self.cache.reached(&self.selection, seen);
+                Some(seen)
+            }
             WatchEvent::Applied(live) => {
-                self.cache.read(self.selection.kind, &live).map(|(object, entry)| {
-                    let seen = entry.version;
-                    // Events come in the order of their versions; one at or below what was seen
-                    // is a repetition, and could bring back what was deleted since.
-                    if seen > *version {
-                        self.cache.applied(object, entry);
-                    }
-                    seen
-                })
+                let (object, entry) = self.cache.read(self.selection.kind, &live)?;
+                let seen = entry.version;
+                if seen > version {
+                    self.cache.applied(object, entry);
+                }
+                Some(seen)
             }
             WatchEvent::Deleted(live) => {
-                self.cache.read(self.selection.kind, &live).map(|(object, entry)| {
-                    if entry.version > *version {
-                        self.cache.deleted(&object, &entry.uid, entry.version);
-                    }
-                    entry.version
-                })
+                let (object, entry) = self.cache.read(self.selection.kind, &live)?;
+                if entry.version > version {
+                    self.cache.deleted(&object, &entry.uid, entry.version);
+                }
+                Some(entry.version)
             }
             WatchEvent::Ended(_) => None,
-        };
-        match seen {
-            Some(seen) => *version = seen.max(*version),
-            None => tracing::warn!(selection = ?self.selection, "unreadable watch event skipped"),
         }
     }
 
@@ -176,9 +230,13 @@ impl Reflector {
     }
 
     async fn pause(&mut self, floor: Option<Duration>) {
-        let ports = self.client.ports();
-        let wait = self.backoff.next(&*ports.entropy, floor);
-        ports.clock.sleep_until(ports.clock.now() + wait).await;
+        let wait = self.backoff.next(&*self.client.ports().entropy, floor);
+        self.sleep(wait).await;
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        let clock = &self.client.ports().clock;
+        clock.sleep_until(clock.now() + wait).await;
     }
 
     fn now(&self) -> Mono {

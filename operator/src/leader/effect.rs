@@ -153,20 +153,20 @@ impl Effect<'_> {
 
     async fn delete(&mut self) -> Step<Outcome> {
         for _ in 0..ROUNDS {
-            let live = self.read().await?;
-            let entry = live.as_ref().and_then(|live| {
-                self.tools.cache.answered(self.object().kind, live).map(|entry| (live, entry))
-            });
-            let Some((live, entry)) = entry.filter(|(_, entry)| self.is_incarnation(entry)) else {
-                return Ok(self.deleted());
+            let Some(live) = self.read().await? else { return Ok(self.deleted()) };
+            let Some(entry) = self.tools.cache.answered(self.object().kind, &live) else {
+                return Err(retry("the object has no identity"));
             };
+            if !self.is_incarnation(&entry) {
+                return Ok(self.deleted());
+            }
             if let Err(hurdle) = self.may_write(&entry) {
                 return match hurdle {
                     Hurdle::Deleting => Ok(self.deleted()),
                     other => self.overcome(other).await,
                 };
             }
-            let mark = match StampedApply::mark(self.object(), live, &self.provenance()) {
+            let mark = match StampedApply::mark(self.object(), &live, &self.provenance()) {
                 Ok(mark) => mark,
                 Err(error) => return Err(rejected(error.to_string())),
             };

@@ -146,13 +146,12 @@ impl Parts {
     }
 
     fn term(&self, journal: Journal) -> Result<term::Term, LeaderEnd> {
-        let context = &self.context;
         let (log, epoch) = journal
             .with_state(|state| (state.log().cloned(), state.epoch().map(|epoch| epoch.epoch)));
         let (Some(log), Some(epoch)) = (log, epoch) else {
             return Err(LeaderEnd::Bug("a log was taken over that has no epoch".to_owned()));
         };
-        Ok(self.assemble(journal, log, epoch, context.ports.clock.now()))
+        Ok(self.assemble(journal, log, epoch))
     }
 
     fn assemble(
@@ -160,7 +159,6 @@ impl Parts {
         journal: Journal,
         log: rynxs_core::state::LogInfo,
         epoch: Epoch,
-        now: rynxs_core::time::Mono,
     ) -> term::Term {
         let context = &self.context;
         let reconcile = &context.config.reconcile;
@@ -203,7 +201,6 @@ impl Parts {
             begun: BTreeMap::new(),
             listed: false,
             caught_up: false,
-            resync_at: now + reconcile.resync,
             end: None,
         }
     }

@@ -227,7 +227,14 @@ impl Term {
     /// What a fresh read showed.
     pub(super) fn read(&mut self, object: &ObjectRef, subject: &ObjectRef, live: Option<&Value>) {
         let entry = live.and_then(|live| self.tools.cache.answered(object.kind, live));
+        if live.is_some() && entry.is_none() {
+            // Not absent, so nothing may be concluded from it.
+            tracing::warn!(%object, "an object without identity");
+            self.unread(object);
+            return;
+        }
         let known = self.journal.with_state(|state| known_uid(state, object));
+        let lives = known.is_some() && known == entry.as_ref().map(|entry| entry.uid.clone());
         if let Some(known) = &known
             && entry.as_ref().is_none_or(|entry| entry.uid != *known)
         {
@@ -241,7 +248,13 @@ impl Term {
             },
             _ => self.read_child(object, subject, known, entry),
         }
-        self.tools.cache.touch(object.clone());
+        if lives && self.tools.cache.get(object).is_none() {
+            // It left what is watched, or is gone since: another look at once would read it again
+            // at once.
+            self.unread(object);
+        } else {
+            self.tools.cache.touch(object.clone());
+        }
     }
 
     fn read_child(
@@ -359,7 +372,7 @@ impl Term {
         }
     }
 
-    /// A fresh read failed: the object is looked at again a little later.
+    /// A fresh read settled nothing: the object is looked at again a little later.
     pub(super) fn unread(&mut self, object: &ObjectRef) {
         self.later.insert((self.now() + READ_AGAIN, object.clone()));
     }

@@ -43,7 +43,8 @@ pub(super) struct Statuses {
     scheduled: BTreeMap<ObjectRef, Mono>,
     /// To be compared when a record is acknowledged: a status never says what the log may forget.
     awaiting: BTreeSet<(Seq, ObjectRef)>,
-    in_flight: BTreeSet<ObjectRef>,
+    /// Whose status is being written, and of which incarnation.
+    in_flight: BTreeMap<ObjectRef, Uid>,
     /// Records whose hash is being read, and who wants it.
     hashing: BTreeMap<Seq, BTreeSet<ObjectRef>>,
     /// Statuses that the API server forbids to write, and when people are told again.
@@ -53,6 +54,7 @@ pub(super) struct Statuses {
 /// A status that is being written.
 pub(super) struct StatusSent {
     subject: ObjectRef,
+    uid: Uid,
     before: Value,
     after: Value,
     under_way: UnderWay,
@@ -66,9 +68,11 @@ impl Statuses {
         }
     }
 
-    /// The subject is gone.
+    /// The subject is gone. A write that is under way is one of the past: a later incarnation does
+    /// not wait for its answer.
     pub(super) fn forget(&mut self, subject: &ObjectRef) {
         self.dirty.remove(subject);
+        self.in_flight.remove(subject);
         self.forbidden.remove(subject);
         self.unschedule(subject);
     }
@@ -109,7 +113,7 @@ impl Statuses {
         taken.extend(fresh.into_iter().map(|subject| (subject, false)));
         // What changes while a write is under way is compared after it.
         taken.retain(|(subject, _)| {
-            let free = !self.in_flight.contains(subject);
+            let free = !self.in_flight.contains_key(subject);
             if !free {
                 self.dirty.insert(subject.clone());
             }
@@ -168,8 +172,8 @@ impl Term {
             return;
         };
         let write = StatusWrite::new(&subject, &uid, epoch, status.clone());
-        self.statuses.in_flight.insert(subject.clone());
-        let sent = Box::new(StatusSent { subject, before, after: status, under_way });
+        self.statuses.in_flight.insert(subject.clone(), uid.clone());
+        let sent = Box::new(StatusSent { subject, uid, before, after: status, under_way });
         let kube = self.tools.kube.clone();
         let task = async move {
             let result = kube.write_status(&write).await;
@@ -260,15 +264,21 @@ impl Term {
 
     /// Takes in the answer to a status write.
     pub(super) fn status_written(&mut self, sent: StatusSent, result: Result<Value, KubeError>) {
-        let StatusSent { subject, before, after, under_way } = sent;
+        let StatusSent { subject, uid, before, after, under_way } = sent;
         let subject = &subject;
-        self.statuses.in_flight.remove(subject);
         if under_way.end().is_err() {
             self.end = Some(LeaderEnd::LeadershipLost);
             return;
         }
+        if self.statuses.in_flight.get(subject) != Some(&uid) {
+            // It was deleted meanwhile; what is shown of it now, or of a later one, is not ours to
+            // change.
+            return;
+        }
+        self.statuses.in_flight.remove(subject);
         match result {
             Ok(live) => {
+                // The answer shows edits of others as well: the cache queues what differs.
                 self.tools.cache.answered(subject.kind, &live);
                 self.statuses.forbidden.remove(subject);
                 self.tell_change(subject, &before, &after);

@@ -69,7 +69,6 @@ pub(super) struct Term {
     pub(super) listed: bool,
     /// Whether everything listed is decided.
     pub(super) caught_up: bool,
-    pub(super) resync_at: Mono,
     pub(super) end: Option<LeaderEnd>,
 }
 
@@ -149,7 +148,8 @@ impl Term {
         cache: &Cache,
         selection: &Selection,
     ) -> BoxFuture<'static, std::convert::Infallible> {
-        Reflector::new(self.tools.kube.clone(), cache.clone(), selection.clone()).run().boxed()
+        let (kube, resync) = (self.tools.kube.clone(), self.config.reconcile.resync);
+        Reflector::new(kube, cache.clone(), selection.clone(), resync).run().boxed()
     }
 
     /// What earlier terms decided and did not finish is planned first.
@@ -182,10 +182,6 @@ impl Term {
         self.catch_up();
         self.start_effects();
         self.write_statuses(now);
-        if now >= self.resync_at {
-            self.resync_at = now + self.config.reconcile.resync;
-            self.tools.cache.touch_all();
-        }
     }
 
     /// What waited for its record may start.
@@ -362,7 +358,6 @@ impl Term {
             self.statuses.wakes_at(),
             self.later.first().map(|(at, _)| *at),
             self.next_timer(),
-            Some(self.resync_at),
         ];
         let first = times.into_iter().flatten().min().unwrap_or(now + WALL_CHECK);
         self.tools.kube.ports().clock.sleep_until(first)

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream, StreamExt};
 use rynxs_apiserver::{ApiServer, Options, User, Write};
 use rynxs_core::config::Config;
 use rynxs_core::event::Event;
@@ -17,7 +18,7 @@ use rynxs_operator::guard::Guard;
 use rynxs_operator::kube::KubeClient;
 use rynxs_operator::leader::{LeaderContext, LeaderEnd, lead};
 use rynxs_operator::observe::{Observer, RefusedBy, Signal};
-use rynxs_operator::ports::{Body, Clock, NetError, Network, Ports, Service};
+use rynxs_operator::ports::{Body, BodyError, Clock, NetError, Network, Ports, Service};
 use rynxs_operator::store::{ExistsOutcome, GetOutcome, ListOutcome, Listed, LogStore, PutOutcome};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -52,7 +53,14 @@ pub struct Wire {
     clock: Arc<TokioClock>,
     seen: Arc<Mutex<Vec<String>>>,
     chance: Arc<Mutex<Box<Chance>>>,
+    watch_delay_ms: Arc<AtomicU64>,
 }
+
+/// How long watch events are on their way unless a test says otherwise: longer than a request and
+/// its answer, so that answers overtake them as they do in a real cluster.
+const WATCH_DELAY_MS: u64 = 5;
+/// Most watch events of one watch that are on their way.
+const WATCH_EVENTS_UNDER_WAY: usize = 10_000;
 
 impl Network for Wire {
     fn send(
@@ -67,6 +75,7 @@ impl Network for Wire {
         self.seen.lock().expect("no panic while held").push(line);
         let fate = (self.chance.lock().expect("no panic while held"))(&request);
         let (server, clock) = (self.server.clone(), self.clock.clone());
+        let delay_ms = self.watch_delay_ms.clone();
         async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let perform = || server.handle(clock.wall().0, request);
@@ -92,12 +101,28 @@ impl Network for Wire {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let body = match body {
                 rynxs_apiserver::Body::Full(bytes) => Body::Full(bytes),
-                rynxs_apiserver::Body::Watch(lines) => Body::Stream(lines.map(Ok).boxed()),
+                rynxs_apiserver::Body::Watch(lines) => Body::Stream(late(lines, delay_ms)),
             };
             Ok(http::Response::from_parts(head, body))
         }
         .boxed()
     }
+}
+
+/// Lines that arrive in their order, each so long after it was sent.
+fn late(
+    lines: impl Stream<Item = Bytes> + Send + 'static,
+    delay_ms: Arc<AtomicU64>,
+) -> BoxStream<'static, Result<Bytes, BodyError>> {
+    let arrive = move |line| {
+        let delay = Duration::from_millis(delay_ms.load(Ordering::Relaxed));
+        let at = tokio::time::Instant::now() + delay;
+        async move {
+            tokio::time::sleep_until(at).await;
+            Ok(line)
+        }
+    };
+    lines.map(arrive).buffered(WATCH_EVENTS_UNDER_WAY).boxed()
 }
 
 fn status(code: u16, message: &str) -> http::Response<Body> {
@@ -237,6 +262,8 @@ pub struct World {
     pub clock: Arc<TokioClock>,
     pub wire: Wire,
     pub signals: Arc<Signals>,
+    /// Settings of the leaders to come.
+    pub config: Config,
     terms: u64,
 }
 
@@ -303,8 +330,17 @@ impl World {
             clock: clock.clone(),
             seen: Arc::default(),
             chance: Arc::new(Mutex::new(Box::new(|_| Fate::Arrives))),
+            watch_delay_ms: Arc::new(AtomicU64::new(WATCH_DELAY_MS)),
         };
-        Self { server, log: MemoryLog::default(), clock, wire, signals: Arc::default(), terms: 0 }
+        Self {
+            server,
+            log: MemoryLog::default(),
+            clock,
+            wire,
+            signals: Arc::default(),
+            config: Config::default(),
+            terms: 0,
+        }
     }
 
     /// The same world for somebody else's hands.
@@ -315,6 +351,7 @@ impl World {
             clock: self.clock.clone(),
             wire: self.wire.clone(),
             signals: self.signals.clone(),
+            config: self.config.clone(),
             terms: self.terms,
         }
     }
@@ -328,7 +365,7 @@ impl World {
             storage: Arc::new(NoStorage),
             entropy: Arc::new(Seeded::new(self.terms)),
         };
-        let config = Arc::new(Config::default());
+        let config = Arc::new(self.config.clone());
         let observer: Arc<dyn Observer> = self.signals.clone();
         let kube =
             KubeClient::new(ports.clone(), observer.clone(), config.reconcile.request_timeout);
@@ -356,6 +393,11 @@ impl World {
     /// Decides what happens to each request from now on.
     pub fn fate(&self, chance: impl FnMut(&http::Request<Bytes>) -> Fate + Send + 'static) {
         *self.wire.chance.lock().expect("no panic while held") = Box::new(chance);
+    }
+
+    /// How long watch events are on their way from now on, milliseconds.
+    pub fn watch_delay(&self, ms: u64) {
+        self.wire.watch_delay_ms.store(ms, Ordering::Relaxed);
     }
 
     /// Requests so far, as `METHOD path`.
