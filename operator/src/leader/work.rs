@@ -32,6 +32,8 @@ pub(super) struct Work {
     awaiting: BTreeSet<(Seq, ObjectRef)>,
     delayed: BTreeSet<(Mono, ObjectRef)>,
     backoffs: BTreeMap<ObjectRef, Backoff>,
+    /// Waits after a failure that a read interrupted: it is no attempt, so they go on after it.
+    interrupted: BTreeMap<ObjectRef, Mono>,
     in_flight: usize,
     backoff_min: Duration,
     backoff_max: Duration,
@@ -45,6 +47,7 @@ impl Work {
             awaiting: BTreeSet::new(),
             delayed: BTreeSet::new(),
             backoffs: BTreeMap::new(),
+            interrupted: BTreeMap::new(),
             in_flight: 0,
             backoff_min,
             backoff_max,
@@ -90,19 +93,26 @@ impl Work {
         }
     }
 
-    /// Takes a subject for a request. True if it was free.
+    /// Takes a subject for a read. True if it was free. A wait after a failure is not over.
     pub(super) fn take(&mut self, subject: &ObjectRef) -> bool {
         if self.is_in_flight(subject) {
             return false;
+        }
+        if let Some(Stage::Delayed(until)) = self.stages.get(subject) {
+            self.interrupted.insert(subject.clone(), *until);
         }
         self.put(subject, Stage::InFlight);
         true
     }
 
-    /// The request ended; the subject stands nowhere until it is planned again.
+    /// The request ended; the subject stands nowhere until it is planned again, unless it waits
+    /// after a failure.
     pub(super) fn done(&mut self, subject: &ObjectRef) {
         assert!(self.is_in_flight(subject), "{subject} was not in flight");
         self.remove(subject);
+        if let Some(until) = self.interrupted.remove(subject) {
+            self.put(subject, Stage::Delayed(until));
+        }
     }
 
     /// The request succeeded: the next failure starts with the shortest wait again.
@@ -276,5 +286,23 @@ mod tests {
         work.await_record(&agent("a"), Seq(9));
         work.acknowledge(Seq(9));
         assert_eq!(next(&mut work), Some("a".to_owned()));
+    }
+
+    #[test]
+    fn a_read_does_not_cut_a_wait_after_a_failure_short() {
+        let mut work = work();
+        work.take(&agent("a"));
+        work.done(&agent("a"));
+        work.delay(&agent("a"), Mono(0), &Zero, Some(Duration::from_secs(1)));
+        let until = work.wakes_at();
+        assert!(work.take(&agent("a")));
+        work.done(&agent("a"));
+        work.ready(&agent("a"));
+        assert_eq!((next(&mut work), work.wakes_at()), (None, until));
+        work.elapse(Mono(0) + Duration::from_secs(2));
+        assert_eq!(next(&mut work), Some("a".to_owned()));
+        // The attempt was made: nothing is left of the wait.
+        work.done(&agent("a"));
+        assert_eq!((work.wakes_at(), work.len()), (None, 0));
     }
 }
