@@ -13,6 +13,7 @@ mod settle;
 mod statuses;
 mod survey;
 mod term;
+mod touched;
 mod trace;
 mod work;
 
@@ -195,7 +196,7 @@ impl Parts {
             held: BTreeSet::new(),
             later: BTreeSet::new(),
             suspects: BTreeSet::new(),
-            touched: BTreeMap::new(),
+            touched: touched::Touched::default(),
             hashes: BTreeMap::new(),
             last: None,
             begun: BTreeMap::new(),

@@ -128,7 +128,6 @@ impl Term {
         self.statuses.forget(object);
         self.hindrances.clear(object);
         self.record(object, vec![event]);
-        self.touched.remove(object);
         self.end_trace(object);
     }
 

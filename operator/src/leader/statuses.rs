@@ -147,7 +147,7 @@ impl Term {
         if busy && self.work.failures(&subject) == 0 {
             return;
         }
-        if let Some(seq) = self.touched.get(&subject).copied()
+        if let Some(seq) = self.touched.of(&subject)
             && self.journal.acked().is_none_or(|acked| acked < seq)
         {
             self.statuses.awaiting.insert((seq, subject));

@@ -24,6 +24,7 @@ use super::effect::{Order, Performed, Tools, perform};
 use super::hindrance::Hindrances;
 use super::outcome::subject_uid;
 use super::statuses::{StatusSent, Statuses};
+use super::touched::Touched;
 use super::trace::Traces;
 use super::work::Work;
 use super::{LeaderEnd, Stop};
@@ -57,8 +58,7 @@ pub(super) struct Term {
     pub(super) later: BTreeSet<(Mono, ObjectRef)>,
     /// Stamped objects that nothing seems to want, until everything listed is decided.
     pub(super) suspects: BTreeSet<ObjectRef>,
-    /// The newest record about a subject, while it may not be acknowledged.
-    pub(super) touched: BTreeMap<ObjectRef, Seq>,
+    pub(super) touched: Touched,
     /// The newest record of all.
     pub(super) last: Option<Seq>,
     /// Hashes of records, for `status.logHead`.
@@ -170,6 +170,7 @@ impl Term {
         if let Some(acked) = self.journal.acked() {
             self.note_acked(acked);
             self.statuses.acknowledge(acked);
+            self.touched.acknowledge(acked);
         }
         if stopping {
             return;
@@ -262,7 +263,7 @@ impl Term {
         self.begun.entry(subject.clone()).or_insert(self.tools.kube.ports().clock.now());
         // An activation needs the record of what was created: a Job that runs and is not known to
         // the log could be created twice.
-        let touched = self.touched.get(subject).copied().unwrap_or(decision);
+        let touched = self.touched.of(subject).unwrap_or(decision);
         let needed = if verb == Verb::Activate { decision.max(touched) } else { decision };
         if self.journal.acked().is_some_and(|acked| needed <= acked) {
             self.work.ready(subject);
@@ -305,7 +306,7 @@ impl Term {
                 return None;
             }
         };
-        self.touched.insert(subject.clone(), seq);
+        self.touched.note(subject, seq);
         self.last = Some(seq);
         let concerned: Vec<ObjectRef> = self.journal.with_state(|state| {
             agents.extend(agent_of(state, subject));
