@@ -205,10 +205,8 @@ impl Replica<'_> {
     /// Opens the log; the first time also looks into it for this pod's latest terms, which shows
     /// that it can be reached.
     async fn prepare(&mut self) -> Result<Arc<dyn LogStore>, Next> {
-        let opened = match select(self.lead.open(), self.shutdown.clone()).await {
-            Either::Left((opened, _)) => opened,
-            Either::Right(_) => return Err(Next::Done),
-        };
+        // A large log takes as long to open as its bytes take to be read and verified.
+        let opened = self.alive(self.lead.open()).await.ok_or(Next::Done)?;
         let store = opened.map_err(|closed| match closed.kind {
             ErrorKind::Corrupt => Next::Fail(RunError::Halted(closed.message)),
             ErrorKind::Bug => Next::Fail(RunError::Bug(closed.message)),
@@ -222,13 +220,10 @@ impl Replica<'_> {
     }
 
     async fn recall(&mut self, store: &dyn LogStore) -> Result<(), Next> {
-        let recalling = self.cooldown.recall(store).boxed();
-        match select(recalling, self.shutdown.clone()).await {
-            Either::Left((recalled, _)) => {
-                recalled.map_err(|error| Next::Trouble(error.to_string()))?;
-            }
-            Either::Right(_) => return Err(Next::Done),
-        }
+        let mut cooldown = self.cooldown.clone();
+        let recalled = self.alive(cooldown.recall(store).boxed()).await.ok_or(Next::Done)?;
+        recalled.map_err(|error| Next::Trouble(error.to_string()))?;
+        self.cooldown = cooldown;
         let wait = self.cooldown.after_start(self.ports.clock.wall());
         if wait > Duration::ZERO {
             tracing::info!(?wait, "this pod led moments ago: staying out of the election");
@@ -236,19 +231,27 @@ impl Replica<'_> {
         if self.pause(wait).await { Ok(()) } else { Err(Next::Done) }
     }
 
-    /// Waits; false if asked to stop meanwhile. The loop counts as alive.
+    /// Waits; false if asked to stop meanwhile.
     async fn pause(&self, span: Duration) -> bool {
         let clock = &self.ports.clock;
-        let end = clock.now() + span;
-        let beat = self.config.leader_election.retry_period;
-        while clock.now() < end {
-            let sleep = clock.sleep_until(end.min(clock.now() + beat));
-            if let Either::Left(_) = select(self.shutdown.clone(), sleep).await {
-                return false;
-            }
+        self.alive(clock.sleep_until(clock.now() + span)).await.is_some()
+    }
+
+    /// Waits for what takes its time; none if asked to stop meanwhile. The loop counts as alive: a
+    /// probe that took it for stuck would only have it begin anew.
+    async fn alive<T>(&self, mut waiting: BoxFuture<'_, T>) -> Option<T> {
+        let clock = &self.ports.clock;
+        let mut shutdown = self.shutdown.clone();
+        loop {
             self.observer.signal(Signal::ElectionAlive);
+            let beat = clock.sleep_until(clock.now() + self.config.leader_election.retry_period);
+            let stop_or_beat = select(&mut shutdown, beat);
+            match select(stop_or_beat, waiting.as_mut()).await {
+                Either::Left((Either::Left(_), _)) => return None,
+                Either::Left((Either::Right(_), _)) => {}
+                Either::Right((output, _)) => return Some(output),
+            }
         }
-        self.shutdown.peek().is_none()
     }
 
     fn fresh_identity(&self) -> WriterId {

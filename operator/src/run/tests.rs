@@ -375,6 +375,52 @@ async fn log_that_cannot_be_opened_is_tried_again_and_a_broken_one_ends_the_proc
     assert_eq!(server.requests(), std::collections::BTreeMap::new());
 }
 
+/// Takes five minutes to open its log, and cannot in the end.
+struct Large;
+
+impl Lead for Large {
+    fn open(&self) -> BoxFuture<'static, Result<Arc<dyn LogStore>, Closed>> {
+        async {
+            tokio::time::sleep(300 * S).await;
+            Err(Closed { kind: ErrorKind::Corrupt, message: "read to its end".to_owned() })
+        }
+        .boxed()
+    }
+
+    fn lead(&self, _: Leading) -> BoxFuture<'static, LeaderEnd> {
+        unreachable!("nobody leads without a log")
+    }
+}
+
+/// When the loop was last seen alive, and the longest time in which it was not.
+#[derive(Default)]
+struct Pulse(Mutex<Option<tokio::time::Instant>>, Mutex<Duration>);
+
+impl Observer for Pulse {
+    fn signal(&self, signal: Signal) {
+        if signal == Signal::ElectionAlive {
+            let before = self.0.lock().unwrap().replace(tokio::time::Instant::now());
+            let gap = before.map_or(Duration::ZERO, |before| before.elapsed());
+            let mut longest = self.1.lock().unwrap();
+            *longest = gap.max(*longest);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replica_that_opens_a_large_log_counts_as_alive() {
+    let pulse = Arc::new(Pulse::default());
+    let begun = tokio::time::Instant::now();
+    let server = LeaseServer::with_free_lease();
+    let ports = fixtures::ports(Arc::new(server), 1);
+    let run = run_with(ports, config("rynxs-0"), pulse.clone(), pending().boxed(), &Large);
+    assert_eq!(run.await, Err(RunError::Halted("read to its end".to_owned())));
+    assert_eq!(begun.elapsed(), 300 * S);
+    let last = pulse.0.lock().unwrap().expect("it was alive").elapsed();
+    let longest = last.max(*pulse.1.lock().unwrap());
+    assert!(longest <= 2 * S, "silent for {longest:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn leader_that_does_not_drain_in_time_is_dropped_and_its_lease_runs_out() {
     let (server, ports) = {
