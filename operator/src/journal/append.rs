@@ -1,9 +1,11 @@
 //! Drives the append protocol over a store: sends what it says, waits as it says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt, select_biased};
 use rynxs_core::append::{
     Append, AppendInput, AppendStep, Backoff, PutOutcome, Settled, TwoWinners, settle_race,
 };
@@ -14,6 +16,12 @@ use rynxs_core::time::Mono;
 use crate::observe::{Observer, Signal};
 use crate::ports::{Clock, Entropy, Ports};
 use crate::store::LogStore;
+
+/// How long the slower puts of a race are heard once one has won: a hundred times what a put takes
+/// in the store's own network, and a small part of a takeover. A second winner that answers later
+/// is not found by this race; each term races again, and each start puts the genesis record once
+/// more. Dropping a put that is under way is harmless, as all of a race carry the same bytes.
+const RACE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What appending needs of the world.
 #[derive(Clone)]
@@ -66,11 +74,36 @@ impl Appender {
         }
     }
 
+    /// Sends the first put `racers` times at once. Without a winner every answer counts; once one
+    /// has won, the others are heard for [`RACE_PATIENCE`] more.
     async fn race(&self, append: &Append, racers: usize) -> Result<PutOutcome, TwoWinners> {
         if racers <= 1 {
             return Ok(self.put(append).await);
         }
-        settle_race(join_all((0..racers).map(|_| self.put(append))).await)
+        let mut open: FuturesUnordered<_> = (0..racers).map(|_| self.put(append)).collect();
+        let mut outcomes = Vec::with_capacity(racers);
+        let mut patience = futures::future::pending().boxed().fuse();
+        loop {
+            select_biased! {
+                outcome = open.next() => match outcome {
+                    Some(outcome) => {
+                        let first = outcome == PutOutcome::Committed
+                            && !outcomes.contains(&PutOutcome::Committed);
+                        if first {
+                            let until = self.clock.now() + RACE_PATIENCE;
+                            patience = self.clock.sleep_until(until).fuse();
+                        }
+                        outcomes.push(outcome);
+                    }
+                    None => break,
+                },
+                () = patience => {
+                    tracing::debug!(seq = %append.seq(), unheard = open.len(), "slow racers");
+                    break;
+                }
+            }
+        }
+        settle_race(outcomes)
     }
 
     async fn put(&self, append: &Append) -> PutOutcome {

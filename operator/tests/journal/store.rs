@@ -24,6 +24,10 @@ pub(crate) enum Whim {
     LostRequest,
     /// No answer, applied so much later.
     Late(Duration),
+    /// Arrives and is answered so much later.
+    Slow(Duration),
+    /// The condition is ignored, and all takes so much longer.
+    SlowUnconditional(Duration),
     /// 403.
     Forbidden,
     /// The connection is refused.
@@ -103,6 +107,7 @@ impl Memory {
                 inner.late.push((Instant::now() + by, seq, bytes.clone()));
                 silence
             }
+            Whim::Slow(_) | Whim::SlowUnconditional(_) => unreachable!("waited for before"),
             Whim::Forbidden => PutOutcome::Refused(Fault::new(FaultCause::AccessDenied, "403")),
             Whim::NotSent => PutOutcome::NotSent("connection refused".to_owned()),
             Whim::Unconditional => {
@@ -129,6 +134,13 @@ impl LogStore for Memory {
                 if inner.dead { Whim::LostRequest } else { whim }
             };
             tokio::time::sleep(self.latency).await;
+            let whim = match whim {
+                Whim::Slow(by) | Whim::SlowUnconditional(by) => {
+                    tokio::time::sleep(by).await;
+                    if whim == Whim::Slow(by) { Whim::Honest } else { Whim::Unconditional }
+                }
+                prompt => prompt,
+            };
             let outcome = self.apply(seq, &bytes, whim);
             self.inner().in_flight -= 1;
             outcome

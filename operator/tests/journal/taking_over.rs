@@ -103,6 +103,29 @@ async fn a_store_that_ignores_the_condition_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_racer_does_not_delay_the_takeover_and_a_second_winner_is_still_found() {
+    let slow = Duration::from_secs(20);
+    let world = World::new();
+    world.memory.plan([Whim::Slow(slow), Whim::Honest, Whim::Slow(slow)]);
+    world.take_over(1).await.unwrap();
+    assert!(world.elapsed() < Duration::from_secs(2), "{:?}", world.elapsed());
+
+    // As long as nobody has won, every answer is waited for.
+    let world = World::new();
+    world.memory.plan([Whim::LostRequest, Whim::LostRequest, Whim::Slow(slow)]);
+    world.take_over(1).await.unwrap();
+    assert!(world.elapsed() > slow);
+    let of_genesis = world.memory.inner().puts.iter().filter(|(at, _)| *at == Seq(0)).count();
+    assert_eq!(of_genesis, RACERS + 1, "raced, then tried once more");
+
+    let world = World::new();
+    let soon = Duration::from_millis(900);
+    world.memory.plan([Whim::Honest, Whim::Honest, Whim::SlowUnconditional(soon)]);
+    let end = world.take_over(1).await.err().unwrap();
+    assert!(end.to_string().contains("does not make the condition atomic"), "{end}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unreachable_store_is_asked_again() {
     let world = World::new();
     world.memory.inner().dead = true;
