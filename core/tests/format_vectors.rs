@@ -52,6 +52,7 @@ fn texts() -> Event {
         uid: Uid::from("u-4"),
         generation: 9_223_372_036_854_775_807,
         spec: AgentSpec { team: Some(team.to_owned()), permissions, ..AgentSpec::default() },
+        inherited: Vec::new(),
     }
 }
 

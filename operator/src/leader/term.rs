@@ -55,6 +55,8 @@ pub(super) struct Term {
     /// Objects whose observation waits for the end of an effect.
     pub(super) held: BTreeSet<ObjectRef>,
     /// Objects to look at again at a time.
+    /// Agents and Sessions that a predecessor may have started: looked at before other Sessions.
+    pub(super) first: BTreeSet<ObjectRef>,
     pub(super) later: BTreeSet<(Mono, ObjectRef)>,
     /// Stamped objects that nothing seems to want, until everything listed is decided.
     pub(super) suspects: BTreeSet<ObjectRef>,
