@@ -309,6 +309,7 @@ impl Term {
         let stale = error.refusal().is_some_and(crate::kube::Refusal::is_stale_epoch);
         if stale {
             self.tools.observer.signal(Signal::StaleWriteRefused(RefusedBy::Policy));
+            self.ask_epoch(subject);
         }
         let now = self.now();
         if self.statuses.forbidden.get(subject).is_some_and(|tell_at| now < *tell_at) {
