@@ -261,9 +261,8 @@ async fn a_job_that_vanished_with_the_log_is_lost_and_not_created_again() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_stays_where_it_was() {
     let (mut world, leader) = with_run(&json!({"agentRef": "a", "maxDuration": "10m"})).await;
-    let expires = |world: &World| {
-        world.get(THE_SESSION).expect("a session")["status"]["expiresAt"].clone()
-    };
+    let expires =
+        |world: &World| world.get(THE_SESSION).expect("a session")["status"]["expiresAt"].clone();
     let (before, begun) = (expires(&world), world.clock_ms());
     world.pass(Duration::from_secs(300)).await;
     let (leader, _) = adopted(&mut world, leader, |_| {}, (RUN, "/spec/suspend")).await;

@@ -29,7 +29,8 @@ impl State {
     fn keep_template(&mut self, key: &Key, epoch: Epoch) {
         let Some(settings) = self.epoch.as_ref().map(|current| &current.settings) else { return };
         let Some(agent) = self.agents.get_mut(key) else { return };
-        let fingerprint = agent.spec().map(|spec| render::template_fingerprint(key, spec, settings));
+        let fingerprint =
+            agent.spec().map(|spec| render::template_fingerprint(key, spec, settings));
         agent.template = fingerprint.map(|fingerprint| Template { fingerprint, epoch });
     }
 

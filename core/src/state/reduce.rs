@@ -356,8 +356,14 @@ impl State {
         if !armed {
             return;
         }
+        // An inherited Job that could not be suspended, as its template is not known, can be ended.
+        let run = children::run(key);
+        let inherited = self.objects.get(&run).is_some_and(|job| job.inherited);
         self.change_session(key, |session| match timer {
             Timer::Expiry => {
+                if inherited {
+                    session.failures.remove(&run);
+                }
                 let finish = Finish { ending: Ending::Expired, at_ms: Some(due_ms) };
                 session.finished.get_or_insert(finish);
                 if session.observed.shutdown_policy == ShutdownPolicy::Delete {

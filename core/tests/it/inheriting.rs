@@ -1,7 +1,7 @@
 //! A log that replaces a lost one: what a predecessor left is known before anything is decided.
 
 use rynxs_core::decide;
-use rynxs_core::event::{Drift, Event};
+use rynxs_core::event::{Drift, Event, FailureReason};
 use rynxs_core::ids::{Kind, LogId, Uid};
 use rynxs_core::resource::{OperatingMode, SessionMode, children};
 use rynxs_core::state::{Ending, Position, State};
@@ -97,10 +97,8 @@ fn objects_of_a_refused_spec_are_known_and_stay_as_they_are() {
 #[test]
 fn a_suspended_agent_is_written_suspended() {
     let mut book = Book::new();
-    let spec = rynxs_core::resource::AgentSpec {
-        operating_mode: OperatingMode::Suspended,
-        ..worker()
-    };
+    let spec =
+        rynxs_core::resource::AgentSpec { operating_mode: OperatingMode::Suspended, ..worker() };
     let event = decide::agent_observed(&key("a"), &Uid::from("u1"), 1, spec);
     let left = book.left(&children::of_agent(&key("a")), false);
     book.see_after(event, &Value::Null, left).expect("news");
@@ -133,6 +131,21 @@ fn a_run_that_was_left_is_suspended_under_its_own_template() {
     assert_eq!(job["spec"]["suspend"], true);
     let container = &job["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["image"], "ghcr.io/rynxs/agent:v0.0.9");
+}
+
+#[test]
+fn a_run_that_was_left_ends_with_its_time_even_if_it_could_not_be_suspended() {
+    let mut book = book();
+    see_session(&mut book, SessionMode::Suspended, &json!({"phase": "Running"}), &ALL);
+    let session = children::session(&key("s"));
+    // All but the last action: the Job's.
+    while book.pending(&session).len() > 1 {
+        assert!(book.perform_one());
+    }
+    book.fail_next(&session, FailureReason::Rejected);
+    let (_, _, expiry) = book.next_timer().expect("its time is known");
+    book.see(expiry).expect("news");
+    assert_eq!(book.session_pending("s"), ["Delete Job Expired"]);
 }
 
 #[test]
