@@ -102,35 +102,10 @@ async fn a_status_of_an_epoch_that_the_log_holds_fences_the_leader() {
     assert_eq!(leader.end().await, LeaderEnd::Fenced);
 }
 
-/// Applies `a-spec` with the operator's own rights, as a leader of another log would.
-fn apply_spec(world: &World, stamp: u64, log: &str) {
-    let live = world.get(SPEC).expect("a config map");
-    let body = json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {
-            "name": "a-spec", "namespace": "team",
-            "labels": {"app.kubernetes.io/managed-by": "rynxs"},
-            "annotations": {
-                "rynxs.universe.ai/stamp": stamp.to_string(),
-                "rynxs.universe.ai/log": log,
-            },
-            "ownerReferences": live["metadata"]["ownerReferences"],
-        },
-        "data": {"from": "elsewhere"},
-    });
-    let path = format!("{SPEC}?fieldManager=rynxs&force=true");
-    let (code, answer) = world.as_operator("PATCH", &path, "application/apply-patch+yaml", &body);
-    assert!(code < 300, "{code} {answer}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_predecessor_that_goes_on_writing_is_called_so_and_not_a_cut_log() {
     let (mut world, leader) = with_agent(&json!({})).await;
-    let log = world.get(SPEC).expect("a config map")["metadata"]["annotations"]
-        ["rynxs.universe.ai/log"]
-        .as_str()
-        .map(ToOwned::to_owned)
-        .expect("a log");
+    let log = log_id(&world);
     leader.kill().await;
     let leader = world.lead_anew();
     settled(&world).await;

@@ -73,8 +73,9 @@ impl Term {
         match whose {
             Higher::Newer => self.end = Some(LeaderEnd::Fenced),
             Higher::Missing(seq) => {
-                let why =
-                    format!("{subject} has controllerEpoch {epoch}, but the log has no record {seq}");
+                let why = format!(
+                    "{subject} has controllerEpoch {epoch}, but the log has no record {seq}"
+                );
                 tracing::error!(why, "the log was cut");
                 self.end = Some(LeaderEnd::Halted(why));
             }
