@@ -134,9 +134,12 @@ fn inheritance(book: &mut Book) {
     book.settle();
     for (name, status) in [
         ("i-runs", json!({"phase": "Running", "expiresAt": "2023-11-14T23:00:00Z"})),
-        ("i-ended", json!({"conditions": [
-            {"type": "Finished", "status": "True", "reason": "JobSucceeded"}
-        ]})),
+        (
+            "i-ended",
+            json!({"conditions": [
+                {"type": "Finished", "status": "True", "reason": "JobSucceeded"}
+            ]}),
+        ),
     ] {
         let (key, uid) = (key(name), Uid(format!("uid-{name}")));
         let event = decide::session_observed(&book.state, &key, &uid, 1, run_of("i"), NOW_MS);
@@ -173,8 +176,8 @@ fn actions(book: &Book) -> Vec<Action> {
 #[test]
 fn the_story_has_every_verb_and_every_reason() {
     use Reason::{
-        Cancelled, DriftRepaired, Expired, Inherited, LogicChanged, NotWanted, ObjectMissing, Resumed,
-        SpecChanged, Started, Suspended, TtlElapsed, WorkspaceAdopted,
+        Cancelled, DriftRepaired, Expired, Inherited, LogicChanged, NotWanted, ObjectMissing,
+        Resumed, SpecChanged, Started, Suspended, TtlElapsed, WorkspaceAdopted,
     };
     use Verb::{Activate, Create, Delete, DeleteExpired, Update};
     let seen = actions(&story());
@@ -199,6 +202,7 @@ fn the_story_has_every_verb_and_every_reason() {
     assert_eq!(reasons, all.into());
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test reads and writes the files that it holds")]
 #[test]
 fn the_same_events_lead_to_the_committed_decisions() {
     let path = folder().join(format!("logic-{LOGIC}.jsonl"));
@@ -219,6 +223,7 @@ fn the_same_events_lead_to_the_committed_decisions() {
     assert_eq!(text.lines().count(), committed.lines().count());
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test reads and writes the files that it holds")]
 #[test]
 fn every_golden_log_replays_and_proves_the_decisions_of_its_version() {
     let mut versions = BTreeSet::new();

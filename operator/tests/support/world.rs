@@ -309,6 +309,7 @@ const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../helm/rynxs");
 
 impl World {
     /// A cluster with the chart's CRDs, policies and roles, and namespace `team`.
+    #[allow(clippy::disallowed_methods, reason = "a test reads and writes the files that it holds")]
     pub fn new() -> Self {
         let clock = Arc::new(TokioClock::new());
         let operator = User::new("system:serviceaccount:rynxs:rynxs");

@@ -223,11 +223,7 @@ impl Reader<'_> {
             bytes = torn.len(),
             "cutting off a torn last line; it was never acknowledged"
         );
-        TailRepair {
-            at: self.chain.next_seq(),
-            bytes: torn.len() as u64,
-            sha256: sha256(torn),
-        }
+        TailRepair { at: self.chain.next_seq(), bytes: torn.len() as u64, sha256: sha256(torn) }
     }
 }
 
