@@ -45,6 +45,7 @@ fn decisions(c: &mut Criterion) {
 }
 
 /// Memory of the state, beside what a replica may take for 1,000 agents.
+#[allow(clippy::disallowed_methods, reason = "a test reads and writes the files that it holds")]
 fn memory(_: &mut Criterion) {
     let resident = || {
         let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();

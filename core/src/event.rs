@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Epoch, Hash, LogId, ObjectRef, Seq, Uid, WriterId};
 use crate::resource::{AgentSpec, SessionSpec};
+use crate::state::Finish;
 
 /// One event of a record; on the wire an object whose field `type` is the variant's name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub enum Event {
         generation: i64,
         /// The whole normalised spec.
         spec: AgentSpec,
+        /// What a predecessor wrote for it; only at the first sight of this uid.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inherited: Vec<Inherited>,
     },
     /// An Agent is gone or being deleted.
     AgentDeleted {
@@ -75,6 +79,12 @@ pub enum Event {
         /// `expires_ms`. The time to live after the end counts from here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cancelled_ms: Option<u64>,
+        /// How it ended while a predecessor led; only at the first sight of this uid.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended: Option<Finish>,
+        /// What a predecessor wrote for it; only at the first sight of this uid.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inherited: Vec<Inherited>,
     },
     /// A Session is gone or being deleted.
     SessionDeleted {
@@ -231,6 +241,42 @@ pub struct DecisionSettings {
     pub session_max_duration_s: u64,
 }
 
+/// A living object that a predecessor's decision wrote, and that goes over to this log with its
+/// owner: everything about it that decisions read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inherited {
+    /// The object.
+    pub object: ObjectRef,
+    /// Its incarnation.
+    pub uid: Uid,
+    /// Projection of the owned fields as seen.
+    pub projection: Hash,
+    /// What its pods run with, of a Deployment or Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<InheritedPod>,
+    /// Storage class of a volume claim, if it has one; immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// Whether it outlives its owner.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retained: bool,
+}
+
+/// What the pods of an inherited Deployment or Job run with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InheritedPod {
+    /// Whether it may run: replicas above 0, or not suspended.
+    pub running: bool,
+    /// Image.
+    pub image: String,
+    /// Epoch that its pods were told, if it can be read. Kept, as another one would be another
+    /// template: it would restart a Deployment, and no Job can take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
+}
+
 /// A state of a managed object that decisions read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", deny_unknown_fields)]
@@ -350,6 +396,7 @@ pub enum Reason {
     NotWanted,
     WorkspaceAdopted,
     LogicChanged,
+    Inherited,
 }
 
 /// Why an action failed for good.

@@ -52,6 +52,7 @@ fn texts() -> Event {
         uid: Uid::from("u-4"),
         generation: 9_223_372_036_854_775_807,
         spec: AgentSpec { team: Some(team.to_owned()), permissions, ..AgentSpec::default() },
+        inherited: Vec::new(),
     }
 }
 
@@ -301,6 +302,7 @@ fn decisions(lines: &[Vec<u8>]) -> Value {
     json!({ "proven": true, "made_again": replay.counts().decisions })
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test reads and writes the files that it holds")]
 #[test]
 fn vectors_are_accepted_and_refused_as_documented() {
     #[allow(clippy::disallowed_methods, reason = "the way to write golden files anew")]
@@ -356,6 +358,7 @@ fn the_vector_with_decisions_passes_the_decision_proof_and_one_without_does_not(
     assert_eq!(decisions(&two_epochs().lines)["proven"], false);
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test reads and writes the files that it holds")]
 #[test]
 fn vectors_are_read_from_their_files_alone() {
     let index = std::fs::read(directory().join("index.json")).unwrap();

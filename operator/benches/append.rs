@@ -1,5 +1,6 @@
 //! What an append to the file store costs beside the least that durability costs: one write of the
 //! same bytes and one fdatasync. `Elements/s` in criterion's output are events.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "measures a real disk")]
 
 use std::fs::{self, OpenOptions};
 use std::hint::black_box;

@@ -164,17 +164,16 @@ async fn a_refused_status_counts_only_if_something_newer_refused_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_crds_rule_refuses_the_status_of_an_old_leader_and_each_refusal_counts() {
+async fn the_crds_rule_refuses_the_status_of_an_old_leader_which_counts_and_ends_the_term() {
     let (world, leader) = with_agent(&json!({})).await;
     let later = json!({"status": {"controllerEpoch": 999_999_999_u64}});
     let (code, answer) = world.admin("PATCH", STATUS, "application/merge-patch+json", &later);
     assert_eq!(code, 200, "{answer}");
     world.merge(AGENT, &json!({"spec": {"operatingMode": "Suspended"}}));
-    world.pass(Duration::from_secs(70)).await;
-    let refused = answered(&world, 422);
-    assert!(refused >= 2, "it was tried again: {refused}");
-    assert_eq!(world.signals.refusals(), [(RefusedBy::Policy, refused)].into());
-    leader.stop().await;
+    let end = leader.end().await;
+    assert!(matches!(&end, LeaderEnd::Halted(why) if why.contains("999999999")), "{end:?}");
+    assert_eq!(answered(&world, 422), 1, "nobody waits for a lower epoch to be taken");
+    assert_eq!(world.signals.refusals(), [(RefusedBy::Policy, 1)].into());
 }
 
 #[tokio::test(start_paused = true)]

@@ -127,6 +127,8 @@ pub enum Listed {
 /// A torn last line that the local store cut off when it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TailRepair {
+    /// Position of the record that the line would have been.
+    pub at: Seq,
     /// Bytes removed.
     pub bytes: u64,
     /// SHA-256 of the bytes removed.

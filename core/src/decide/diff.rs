@@ -195,6 +195,11 @@ impl One<'_> {
             });
             return self.create(Reason::DriftRepaired, out);
         }
+        // A predecessor wrote it, for a spec that this log cannot know: written once as it should
+        // be now, under the incarnation that is there. A Job keeps what it was started with.
+        if known.inherited && self.object.kind != Kind::Job {
+            return out.push(self.action(Verb::Update, Reason::Inherited, self.form, uid));
+        }
         let target = self.content(self.form);
         let adopted = *self.wanted.owner().uid != known.owner_uid;
         if Some(known.content) == target && !known.drifted && !adopted {

@@ -10,6 +10,7 @@
 //! the log is silent, however often the world is observed again.
 
 mod diff;
+mod inherit;
 mod observe;
 
 use crate::canonical;
@@ -21,11 +22,15 @@ use crate::resource::children;
 use crate::resource::validate::CONCURRENT_MAX;
 use crate::state::{PendingAction, State};
 
+pub use inherit::{inherit, inherited_pod, inherited_storage_class};
 pub use observe::{agent_observed, expiry, is_news, session_observed};
 
 /// Version of the decision functions: raised whenever the same events lead to other decisions.
 /// Golden logs under `core/tests/golden/` fail when that is forgotten.
-pub const LOGIC: u32 = 1;
+///
+/// 2 takes over what a predecessor log wrote. Of events that say nothing of a predecessor, which
+/// is all that 1 could record, it makes the decisions of 1.
+pub const LOGIC: u32 = 2;
 
 /// Most sessions started by one event. A record is written whole, and a started session adds about
 /// 1 KiB to it: 16 keep it small. Further ones follow the outcomes of these: every way in which a

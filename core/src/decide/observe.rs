@@ -13,7 +13,13 @@ use crate::state::{State, Volume};
 /// The event for an Agent as it was seen.
 #[must_use]
 pub fn agent_observed(key: &Key, uid: &Uid, generation: i64, spec: AgentSpec) -> Event {
-    Event::AgentObserved { agent: children::agent(key), uid: uid.clone(), generation, spec }
+    Event::AgentObserved {
+        agent: children::agent(key),
+        uid: uid.clone(),
+        generation,
+        spec,
+        inherited: Vec::new(),
+    }
 }
 
 /// The event for a Session as it was seen at `now_ms`: the end of its time and the time of its
@@ -46,6 +52,8 @@ pub fn session_observed(
         spec,
         expires_ms,
         cancelled_ms,
+        ended: None,
+        inherited: Vec::new(),
     }
 }
 
@@ -78,7 +86,7 @@ pub fn expiry(state: &State, key: &Key, spec: &SessionSpec, now_ms: u64) -> u64 
 #[must_use]
 pub fn is_news(state: &State, event: &Event) -> bool {
     match event {
-        Event::AgentObserved { agent, uid, generation, spec } => {
+        Event::AgentObserved { agent, uid, generation, spec, .. } => {
             let Some(known) = state.agent(&agent.key) else { return true };
             if known.uid != *uid {
                 return true;

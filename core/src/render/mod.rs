@@ -25,8 +25,9 @@ use crate::state::{Admission, State};
 /// Why a manifest cannot be rendered, or is not what was decided.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// A delete has no content: mark the live object by an apply of the mark alone, as another
-    /// field manager, so that no owned field is taken away.
+    /// A delete has no content: its mark is an apply of what we own of the live object, repeated,
+    /// with the mark and the decision's stamp, by the one field manager, so that no owned field is
+    /// taken away.
     #[error("{0}: a delete has no manifest")]
     NoContent(ObjectRef),
     /// The subject is not known, or is none that has this object.

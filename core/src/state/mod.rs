@@ -8,6 +8,7 @@
 //! subject gets a new decision only after its pending actions are superseded.
 
 mod index;
+mod inherit;
 mod outcome;
 mod reduce;
 mod subject;
@@ -170,6 +171,12 @@ impl State {
     #[must_use]
     pub fn log(&self) -> Option<&LogInfo> {
         self.log.as_ref()
+    }
+
+    /// Whether this log replaces one that the cluster still carries the numbers of.
+    #[must_use]
+    pub fn is_successor(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.base > 0)
     }
 
     /// The current term; none before the first `EpochStarted`.

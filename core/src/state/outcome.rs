@@ -163,6 +163,7 @@ impl State {
                     storage_class,
                     drifted: false,
                     stubborn,
+                    inherited: false,
                 };
                 self.objects.insert(object.clone(), written);
                 self.abandoned.remove(object);

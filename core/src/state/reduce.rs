@@ -105,14 +105,12 @@ impl State {
                 });
             }
             Event::EpochStarted { .. } => self.epoch_started(at, event)?,
-            Event::AgentObserved { agent, uid, generation, spec } => {
+            Event::AgentObserved { agent, uid, generation, spec, inherited } => {
                 self.agent_observed(at, &agent.key, uid, *generation, spec)?;
+                self.agent_inherits(at.seq, agent, uid, inherited);
             }
             Event::AgentDeleted { agent, uid } => self.agent_deleted(&agent.key, uid),
-            Event::SessionObserved { session, uid, generation, spec, expires_ms, cancelled_ms } => {
-                let times = (*expires_ms, *cancelled_ms);
-                self.session_observed(at, &session.key, (uid, *generation), spec, times)?;
-            }
+            Event::SessionObserved { .. } => self.session_observed(at, event)?,
             Event::SessionDeleted { session, uid } => self.session_deleted(&session.key, uid),
             Event::ChildObserved { object, uid, state } => self.child(object, uid, *state),
             Event::TimerFired { subject, uid, timer, due_ms } => {
@@ -239,14 +237,21 @@ impl State {
         }
     }
 
-    fn session_observed(
-        &mut self,
-        at: Position,
-        key: &Key,
-        (uid, generation): (&Uid, i64),
-        spec: &SessionSpec,
-        (expires_ms, cancelled_ms): (Option<u64>, Option<u64>),
-    ) -> Result<(), ReduceError> {
+    fn session_observed(&mut self, at: Position, event: &Event) -> Result<(), ReduceError> {
+        let Event::SessionObserved {
+            session,
+            uid,
+            generation,
+            spec,
+            expires_ms,
+            cancelled_ms,
+            ended,
+            inherited,
+        } = event
+        else {
+            return Ok(());
+        };
+        let (key, generation) = (&session.key, *generation);
         let before = match self.sessions.get(key) {
             Some(before) if before.uid != *uid => {
                 self.forget_session(key);
@@ -265,13 +270,15 @@ impl State {
         next.generation = generation;
         next.observed = spec.clone();
         next.valid = valid;
-        next.expires_ms = next.expires_ms.or(expires_ms);
+        next.expires_ms = next.expires_ms.or(*expires_ms);
+        next.finished = next.finished.or(*ended);
         next.failures.clear();
         next.observed_at = at;
         if next.is_cancelled() && next.finished.is_none() {
-            next.finished = Some(Finish { ending: Ending::Cancelled, at_ms: cancelled_ms });
+            next.finished = Some(Finish { ending: Ending::Cancelled, at_ms: *cancelled_ms });
         }
         self.put_session(key, next);
+        self.session_inherits(at.seq, session, uid, inherited);
         Ok(())
     }
 
@@ -349,8 +356,14 @@ impl State {
         if !armed {
             return;
         }
+        // An inherited Job that could not be suspended, as its template is not known, can be ended.
+        let run = children::run(key);
+        let inherited = self.objects.get(&run).is_some_and(|job| job.inherited);
         self.change_session(key, |session| match timer {
             Timer::Expiry => {
+                if inherited {
+                    session.failures.remove(&run);
+                }
                 let finish = Finish { ending: Ending::Expired, at_ms: Some(due_ms) };
                 session.finished.get_or_insert(finish);
                 if session.observed.shutdown_policy == ShutdownPolicy::Delete {

@@ -106,7 +106,8 @@ pub struct SessionState {
     pub expires_ms: Option<u64>,
     /// What it runs with, fixed when it was started.
     pub admitted: Option<Box<Admission>>,
-    /// Whether its Job may have run: its creation is recorded and its activation was decided.
+    /// Whether its Job may have run: its creation is recorded and its activation was decided, or a
+    /// predecessor created it.
     pub may_have_run: bool,
     /// How it ended.
     pub finished: Option<Finish>,
@@ -183,7 +184,7 @@ impl SessionState {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.spec().is_some_and(|spec| spec.operating_mode == SessionMode::Running)
-            && self.admitted.is_none()
+            && !self.was_started()
             && self.finished.is_none()
             && self.delete.is_none()
     }
@@ -191,7 +192,14 @@ impl SessionState {
     /// Whether it was started and has not ended.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.admitted.is_some() && self.finished.is_none() && self.delete.is_none()
+        self.was_started() && self.finished.is_none() && self.delete.is_none()
+    }
+
+    /// Whether it has or had a run. One that a predecessor started for an Agent that is gone has a
+    /// Job and no admission.
+    #[must_use]
+    pub fn was_started(&self) -> bool {
+        self.admitted.is_some() || self.may_have_run
     }
 
     /// Whether a person cancelled it; this is read even from a spec that is otherwise refused.
@@ -245,4 +253,7 @@ pub struct ObjectState {
     /// Still differed after it was written again: somebody else's fields stand in it, which an
     /// apply cannot take away.
     pub stubborn: bool,
+    /// A predecessor wrote it, and no decision of this log has written it since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inherited: bool,
 }

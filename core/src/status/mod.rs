@@ -197,6 +197,20 @@ pub fn decided_at(state: &State, subject: &ObjectRef) -> Option<Seq> {
     }
 }
 
+/// Whether a status was written from this log, and not from a predecessor, whose positions mean
+/// other records.
+#[must_use]
+pub fn is_own(state: &State, said: &Value) -> bool {
+    let base = state.log().map_or(0, |log| log.base);
+    said["controllerEpoch"].as_u64().is_some_and(|epoch| epoch >= base)
+}
+
+/// The record of this log that a status names as its subject's newest decision.
+#[must_use]
+pub fn said_at(state: &State, said: &Value) -> Option<Seq> {
+    said["logHead"]["seq"].as_u64().filter(|_| is_own(state, said)).map(Seq)
+}
+
 /// The status of an Agent; none if the state does not know it.
 #[must_use]
 pub fn agent(state: &State, key: &Key, live: &LiveAgent<'_>) -> Option<Value> {
@@ -266,7 +280,7 @@ impl<'a> Draft<'a> {
         self.set("observedGeneration", json!(self.generation));
         let conditions = std::mem::take(&mut self.conditions);
         self.set("conditions", Value::Array(conditions));
-        if let Some(head) = self.log_head(decided) {
+        if let Some(head) = self.log_head(state, decided) {
             self.set("logHead", head);
         }
         let epoch = state.epoch().map_or(0, |epoch| epoch.epoch.0);
@@ -283,14 +297,13 @@ impl<'a> Draft<'a> {
         Value::Object(self.fields)
     }
 
-    fn log_head(&self, decided: Option<Seq>) -> Option<Value> {
+    fn log_head(&self, state: &State, decided: Option<Seq>) -> Option<Value> {
         let seq = decided?;
-        let said = self.context.previous.map(|previous| &previous["logHead"]);
-        if let Some(said) = said
-            && said["seq"].as_u64() == Some(seq.0)
-            && said["hash"].is_string()
+        if let Some(previous) = self.context.previous
+            && said_at(state, previous) == Some(seq)
+            && previous["logHead"]["hash"].is_string()
         {
-            return Some(said.clone());
+            return Some(previous["logHead"].clone());
         }
         self.context.decided_hash.map(|hash| json!({ "seq": seq.0, "hash": hash }))
     }

@@ -84,7 +84,7 @@ impl Look<'_> {
         if self.suspends() {
             return no(reason::JOB_SUSPENDED, "the session is suspended");
         }
-        if self.session.admitted.is_none() {
+        if !self.session.was_started() {
             return self.waiting();
         }
         if self.pending() > 0 {
@@ -157,7 +157,7 @@ impl Look<'_> {
             "Degraded"
         } else if self.suspends() {
             "Suspended"
-        } else if self.session.admitted.is_none() {
+        } else if !self.session.was_started() {
             "Waiting"
         } else if self.active() && self.pending() == 0 {
             "Running"

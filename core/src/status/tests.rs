@@ -35,6 +35,7 @@ fn state(spec: AgentSpec) -> State {
             uid: Uid::from("u"),
             generation: 3,
             spec,
+            inherited: Vec::new(),
         },
     ];
     for (seq, event) in (0..).zip(&events) {

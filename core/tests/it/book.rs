@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use rynxs_core::canonical;
 use rynxs_core::chain::Chain;
 use rynxs_core::decide;
-use rynxs_core::event::{Action, DecisionSettings, Event, FailureReason, Timer, Trigger, Verb};
-use rynxs_core::ids::{Epoch, Hash, Key, LogId, Nonce, ObjectRef, Seq, Uid, WriterId};
+use rynxs_core::event::{
+    Action, DecisionSettings, Event, FailureReason, Inherited, InheritedPod, Timer, Trigger, Verb,
+};
+use rynxs_core::ids::{Epoch, Hash, Key, Kind, LogId, Nonce, ObjectRef, Seq, Uid, WriterId};
 use rynxs_core::record::{EncodedEvent, Header, encode};
 use rynxs_core::render;
 use rynxs_core::resource::{AgentSpec, SessionSpec, children};
@@ -106,6 +108,38 @@ impl Book {
         let event =
             decide::session_observed(&self.state, &key(name), &uid, generation, spec, NOW_MS);
         self.see(event);
+    }
+
+    /// Puts a predecessor's objects into the cluster; returns them as its successor sees them.
+    pub(crate) fn left(&mut self, objects: &[ObjectRef], running: bool) -> Vec<Inherited> {
+        let mut left = Vec::new();
+        for object in objects {
+            let uid = Uid(format!("left-{}-{:?}", object.key.name, object.kind));
+            self.cluster.insert(object.clone(), (uid.clone(), serde_json::json!({})));
+            let image = "ghcr.io/rynxs/agent:v0.0.9".to_owned();
+            let pod = InheritedPod { running, image, epoch: Some(Epoch(17)) };
+            let is_claim = object.kind == Kind::PersistentVolumeClaim;
+            left.push(Inherited {
+                object: object.clone(),
+                uid,
+                projection: Hash([9; 32]),
+                pod: matches!(object.kind, Kind::Deployment | Kind::Job).then_some(pod),
+                storage_class: is_claim.then(|| "fast".to_owned()),
+                retained: false,
+            });
+        }
+        left
+    }
+
+    /// Records the first observation of a subject that a predecessor left something of.
+    pub(crate) fn see_after(
+        &mut self,
+        event: Event,
+        status: &serde_json::Value,
+        left: Vec<Inherited>,
+    ) -> Option<Vec<Event>> {
+        let event = decide::inherit(&self.state, event, status, left, NOW_MS);
+        self.see(event)
     }
 
     /// Performs the next pending action, whoever's it is; false if there is none.

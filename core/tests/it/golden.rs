@@ -6,13 +6,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rynxs_core::chain::Chain;
-use rynxs_core::decide::LOGIC;
+use rynxs_core::decide::{self, LOGIC};
 use rynxs_core::event::{Action, ChildState, Drift, Event, FailureReason, Reason, Timer, Verb};
 use rynxs_core::ids::{Hash, Kind, ObjectRef, Seq, Uid};
 use rynxs_core::replay::{ReplayError, Replayer};
 use rynxs_core::resource::{
     AgentSpec, OperatingMode, Role, SessionMode, SessionSpec, ShutdownPolicy, children,
 };
+
+use serde_json::json;
 
 use crate::book::{Book, NOW_MS, key, run_of, settings, updating, worker};
 
@@ -123,6 +125,30 @@ fn sessions(book: &mut Book) {
     }
 }
 
+/// What a predecessor left: an Agent whose runtime runs, a run under way, and one that ended.
+fn inheritance(book: &mut Book) {
+    let agent = key("i");
+    let event = decide::agent_observed(&agent, &Uid::from("u6"), 1, worker());
+    let left = book.left(&children::of_agent(&agent), true);
+    book.see_after(event, &json!(null), left);
+    book.settle();
+    for (name, status) in [
+        ("i-runs", json!({"phase": "Running", "expiresAt": "2023-11-14T23:00:00Z"})),
+        (
+            "i-ended",
+            json!({"conditions": [
+                {"type": "Finished", "status": "True", "reason": "JobSucceeded"}
+            ]}),
+        ),
+    ] {
+        let (key, uid) = (key(name), Uid(format!("uid-{name}")));
+        let event = decide::session_observed(&book.state, &key, &uid, 1, run_of("i"), NOW_MS);
+        let left = book.left(&children::of_session(&key), true);
+        book.see_after(event, &status, left);
+        book.settle();
+    }
+}
+
 fn story() -> Book {
     let mut book = Book::new();
     agents(&mut book);
@@ -135,6 +161,7 @@ fn story() -> Book {
     book.epoch(other);
     book.see_agent("m", "u3", 1, book.state.agent(&key("m")).expect("known").observed.clone());
     book.settle();
+    inheritance(&mut book);
     book
 }
 
@@ -149,8 +176,8 @@ fn actions(book: &Book) -> Vec<Action> {
 #[test]
 fn the_story_has_every_verb_and_every_reason() {
     use Reason::{
-        Cancelled, DriftRepaired, Expired, LogicChanged, NotWanted, ObjectMissing, Resumed,
-        SpecChanged, Started, Suspended, TtlElapsed, WorkspaceAdopted,
+        Cancelled, DriftRepaired, Expired, Inherited, LogicChanged, NotWanted, ObjectMissing,
+        Resumed, SpecChanged, Started, Suspended, TtlElapsed, WorkspaceAdopted,
     };
     use Verb::{Activate, Create, Delete, DeleteExpired, Update};
     let seen = actions(&story());
@@ -170,10 +197,12 @@ fn the_story_has_every_verb_and_every_reason() {
         NotWanted,
         WorkspaceAdopted,
         LogicChanged,
+        Inherited,
     ];
     assert_eq!(reasons, all.into());
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test reads and writes the files that it holds")]
 #[test]
 fn the_same_events_lead_to_the_committed_decisions() {
     let path = folder().join(format!("logic-{LOGIC}.jsonl"));
@@ -194,6 +223,7 @@ fn the_same_events_lead_to_the_committed_decisions() {
     assert_eq!(text.lines().count(), committed.lines().count());
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test reads and writes the files that it holds")]
 #[test]
 fn every_golden_log_replays_and_proves_the_decisions_of_its_version() {
     let mut versions = BTreeSet::new();

@@ -6,5 +6,6 @@ mod crds;
 mod documents;
 mod examples;
 mod golden;
+mod inheriting;
 mod properties;
 mod sessions;

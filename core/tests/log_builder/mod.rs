@@ -58,6 +58,7 @@ pub(crate) fn agent_observed(name: &str, generation: i64) -> Event {
         uid: Uid(format!("uid-of-{name}")),
         generation,
         spec: AgentSpec::default(),
+        inherited: Vec::new(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rynxs_core::decide;
+use rynxs_core::event::InheritedPod;
 use rynxs_core::ids::{Hash, Kind, LogId, ObjectRef, Stamp, Uid};
 use rynxs_core::names::{DELETING, LOG, RETAINED_FOR, STAMP};
 use serde_json::Value;
@@ -66,6 +68,10 @@ pub struct Managed {
     pub projection: Hash,
     /// `metadata.generation`, zero for kinds that have none.
     pub generation: i64,
+    /// What the pods of a Deployment or Job run with.
+    pub pod: Option<InheritedPod>,
+    /// Storage class of a volume claim.
+    pub storage_class: Option<Arc<str>>,
     /// The status of a Deployment, Job or volume claim, as compact JSON; empty for other kinds.
     pub status: Arc<str>,
 }
@@ -175,6 +181,8 @@ impl Managed {
             owner,
             projection: project(object.kind, live),
             generation: metadata["generation"].as_i64().unwrap_or(0),
+            pod: decide::inherited_pod(object.kind, live),
+            storage_class: decide::inherited_storage_class(object.kind, live).map(Arc::from),
             status: status.into(),
         }
     }

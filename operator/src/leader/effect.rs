@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rynxs_core::event::{FailureReason, Verb};
+use rynxs_core::genesis::LineageError;
 use rynxs_core::ids::{Hash, Kind, LogId, ObjectRef, Seq, Stamp, Uid};
 use rynxs_core::state::{LogInfo, PendingAction};
 use serde_json::Value;
@@ -68,6 +69,8 @@ pub(super) enum Outcome {
     Fenced,
     /// The object carries a stamp that the log does not hold.
     Cut(String),
+    /// A log that this one replaces is still written to.
+    PredecessorAlive(Box<LineageError>),
 }
 
 /// An order's end, and its writes, if anything was sent that could have changed the cluster: they
@@ -145,6 +148,8 @@ impl Effect<'_> {
             match self.apply_at(&entry.at()).await? {
                 Ok(written) => return Ok(self.applied(&written)),
                 Err(error) if error.code() == 409 => {}
+                // The uid is immutable, so 422 may also say that it is another object by now.
+                Err(error) if error.code() == 422 && self.is_replaced(&entry.uid).await? => {}
                 Err(error) => return self.refused(&error).await,
             }
         }
@@ -174,6 +179,9 @@ impl Effect<'_> {
             let marked = match self.noted(self.tools.kube.mark(mark).await) {
                 Ok(marked) => marked,
                 Err(error) if matches!(error.code(), 404 | 409) => continue,
+                Err(error) if error.code() == 422 && self.is_replaced(&entry.uid).await? => {
+                    continue;
+                }
                 Err(error) => return self.refused(&error).await,
             };
             self.may_send()?;
@@ -224,12 +232,12 @@ impl Effect<'_> {
     /// What a hurdle on the living object means.
     async fn overcome(&mut self, hurdle: Hurdle) -> Step<Outcome> {
         match hurdle {
-            Hurdle::Stamp(stamp) => {
+            Hurdle::Stamp(stamp, log) => {
                 // The create that found the name taken came too late.
                 if std::mem::take(&mut self.name_taken) {
                     self.stale(RefusedBy::ResourceVersion);
                 }
-                self.settle(stamp).await
+                self.settle(stamp, log).await
             }
             Hurdle::Unstamped => Ok(Outcome::Failed {
                 reason: FailureReason::NameConflict,
@@ -265,7 +273,7 @@ impl Effect<'_> {
             return Err(Hurdle::Log(log.clone()));
         }
         if *stamp > self.order.stamp {
-            return Err(Hurdle::Stamp(*stamp));
+            return Err(Hurdle::Stamp(*stamp, log.clone()));
         }
         if entry.deleting {
             return Err(Hurdle::Deleting);
@@ -331,6 +339,12 @@ impl Effect<'_> {
         self.tools.kube.get(self.object()).await.map_err(|error| passing(&error))
     }
 
+    /// Whether the name does not belong to this incarnation any more.
+    async fn is_replaced(&self, uid: &Uid) -> Step<bool> {
+        let live = self.read().await?;
+        Ok(live.as_ref().and_then(Incarnation::of).is_none_or(|at| at.uid != *uid))
+    }
+
     /// A refusal that is none of the expected ones.
     async fn refused(&mut self, error: &KubeError) -> Step<Outcome> {
         let refusal = error.refusal();
@@ -353,7 +367,19 @@ impl Effect<'_> {
         }
     }
 
-    async fn settle(&self, stamp: Stamp) -> Step<Outcome> {
+    async fn settle(&self, stamp: Stamp, log: Option<LogId>) -> Step<Outcome> {
+        let own = &self.tools.log;
+        if let Some(found) = log.filter(|log| *log != own.log_id) {
+            // Our decisions stand above the base: whoever wrote this did so beside us.
+            let alive = LineageError::PredecessorAlive {
+                object: self.object().clone(),
+                stamp,
+                found,
+                own: own.log_id.clone(),
+                base: own.base,
+            };
+            return Ok(Outcome::PredecessorAlive(Box::new(alive)));
+        }
         match self.tools.view.settle(stamp).await {
             Higher::Ours => Err(retry("a later decision of this log has written the object")),
             Higher::Newer => Ok(Outcome::Fenced),
@@ -406,8 +432,8 @@ enum Hurdle {
     Unstamped,
     /// It has another installation's stamp.
     Log(LogId),
-    /// It has a higher stamp.
-    Stamp(Stamp),
+    /// It has a higher stamp, of this log or of a predecessor.
+    Stamp(Stamp, Option<LogId>),
     /// It is another incarnation than the one decided about.
     Incarnation(Uid),
     /// Its deletion has begun.

@@ -194,6 +194,7 @@ impl Parts {
             traces: trace::Traces::default(),
             selections: self.selections.clone(),
             held: BTreeSet::new(),
+            first: BTreeSet::new(),
             later: BTreeSet::new(),
             suspects: BTreeSet::new(),
             touched: touched::Touched::default(),

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use rynxs_core::decide;
-use rynxs_core::event::{ChildState, Drift, Event, FailureReason};
-use rynxs_core::ids::{Kind, ObjectRef, Uid};
+use rynxs_core::event::{ChildState, Drift, Event, FailureReason, Inherited};
+use rynxs_core::ids::{Kind, LogId, ObjectRef, Uid};
 use rynxs_core::resource::{AgentSpec, SessionSpec, children};
 use rynxs_core::state::State;
 use rynxs_core::time::Mono;
@@ -29,13 +29,35 @@ impl Term {
     /// Looks at an object that changed, or may have.
     pub(super) fn look(&mut self, object: &ObjectRef) {
         let subject = subject_of(object);
-        if self.is_blocked(&subject) || self.work.is_in_flight(object) {
+        if self.waits_for_others(object)
+            || self.is_blocked(&subject)
+            || self.work.is_in_flight(object)
+        {
             self.held.insert(object.clone());
             return;
         }
         match object.kind {
             Kind::Agent | Kind::Session => self.look_at_subject(object),
             _ => self.look_at_child(object, &subject),
+        }
+        if self.first.remove(object) && self.first.is_empty() {
+            self.queue_held();
+        }
+    }
+
+    /// What a predecessor left goes into the first observation of its owner, so everything has to
+    /// be listed before; and what it started takes the places for which other Sessions wait.
+    fn waits_for_others(&self, object: &ObjectRef) -> bool {
+        if !self.listed {
+            return self.journal.with_state(State::is_successor);
+        }
+        object.kind == Kind::Session && !self.first.is_empty() && !self.first.contains(object)
+    }
+
+    /// Has everything that waits looked at, no faster than the log can take it.
+    fn queue_held(&mut self) {
+        for object in std::mem::take(&mut self.held) {
+            self.tools.cache.touch(object);
         }
     }
 
@@ -95,7 +117,9 @@ impl Term {
         let Some(subject) = entry.subject() else { return };
         let ports = self.tools.kube.ports().clone();
         let event = self.journal.with_state(|state| {
-            let event = fact(state, object, entry, subject, ports.clock.wall().0)?;
+            let now_ms = ports.clock.wall().0;
+            let event = fact(state, object, entry, subject, now_ms)?;
+            let event = self.inherit(state, object, entry, event, now_ms);
             Ok::<_, serde_json::Error>(decide::is_news(state, &event).then_some(event))
         });
         match event {
@@ -328,6 +352,55 @@ impl Term {
         }
         let now = self.now();
         self.later.extend(taken.into_iter().map(|object| (now, object)));
+        self.take_over_listed();
+    }
+
+    /// Notes whom a predecessor may have started and this log does not know yet.
+    fn take_over_listed(&mut self) {
+        if !self.journal.with_state(State::is_successor) {
+            return;
+        }
+        let subjects: Vec<ObjectRef> = self.tools.cache.with(|seen| {
+            let started = |object: &&ObjectRef| match object.kind {
+                Kind::Agent => true,
+                Kind::Session => seen.contains_key(&children::run(&object.key)),
+                _ => false,
+            };
+            seen.keys().filter(started).cloned().collect()
+        });
+        self.first = self.journal.with_state(|state| {
+            let unknown = |object: &ObjectRef| known_uid(state, object).is_none();
+            subjects.into_iter().filter(unknown).collect()
+        });
+        for object in &self.first {
+            self.tools.cache.touch(object.clone());
+        }
+        self.queue_held();
+    }
+
+    /// Adds to the first sight of a subject what a predecessor left.
+    fn inherit(
+        &self,
+        state: &State,
+        object: &ObjectRef,
+        entry: &Entry,
+        event: Event,
+        now_ms: u64,
+    ) -> Event {
+        if !state.is_successor() || known_uid(state, object).as_ref() == Some(&entry.uid) {
+            return event;
+        }
+        let said = entry.subject().and_then(|seen| serde_json::from_str(&seen.status).ok());
+        let children: Vec<ObjectRef> = match object.kind {
+            Kind::Agent => children::of_agent(&object.key).into(),
+            _ => children::of_session(&object.key).into(),
+        };
+        let predecessors = &self.tools.log.predecessors;
+        let found = children.into_iter().filter_map(|child| {
+            let entry_of_child = self.tools.cache.get(&child)?;
+            inherited(child, &entry_of_child, &entry.uid, predecessors)
+        });
+        decide::inherit(state, event, &said.unwrap_or(Value::Null), found.collect(), now_ms)
     }
 
     /// Once all that was listed is decided, objects that nothing wants are drift.
@@ -409,6 +482,27 @@ fn fact(
         let spec: SessionSpec = serde_json::from_str(&seen.spec)?;
         Ok(decide::session_observed(state, key, uid, seen.generation, spec, now_ms))
     }
+}
+
+/// A living object of a predecessor's that belongs to this owner.
+fn inherited(
+    object: ObjectRef,
+    entry: &Entry,
+    owner: &Uid,
+    predecessors: &[LogId],
+) -> Option<Inherited> {
+    let managed = entry.managed().filter(|_| !entry.deleting)?;
+    let theirs = managed.stamp.is_some()
+        && managed.log.as_ref().is_some_and(|log| predecessors.contains(log))
+        && managed.owner.as_ref().is_none_or(|named| named.uid == *owner);
+    theirs.then(|| Inherited {
+        object,
+        uid: entry.uid.clone(),
+        projection: managed.projection,
+        pod: managed.pod.clone(),
+        storage_class: managed.storage_class.as_deref().map(ToOwned::to_owned),
+        retained: managed.retained,
+    })
 }
 
 /// The state of a child that decisions read, if it has reached one.

@@ -39,6 +39,7 @@ impl Term {
                 self.plan(&subject);
             }
             Done::Hash(seq, hash) => self.hash_read(seq, hash),
+            Done::HigherEpoch(subject, epoch, whose) => self.epoch_settled(&subject, epoch, whose),
             Done::Status(sent, result) => self.status_written(*sent, result),
         }
         self.look_at_held();
@@ -83,6 +84,10 @@ impl Term {
             Outcome::Cut(why) => {
                 tracing::error!(why, "the log was cut");
                 self.end = Some(LeaderEnd::Halted(why));
+            }
+            Outcome::PredecessorAlive(why) => {
+                tracing::error!(%why, "a log that this one replaces is still written to");
+                self.end = Some(LeaderEnd::Config(why.to_string()));
             }
         }
     }

@@ -186,8 +186,9 @@ impl Term {
     fn status_of(&mut self, subject: &ObjectRef) -> Option<(Uid, Value, Value)> {
         let entry = self.tools.cache.get(subject)?;
         let before: Value = serde_json::from_str(&entry.subject()?.status).unwrap_or(Value::Null);
-        let decided = self.journal.with_state(|state| status::decided_at(state, subject));
-        let said = before.pointer("/logHead/seq").and_then(Value::as_u64).map(Seq);
+        let (decided, said) = self.journal.with_state(|state| {
+            (status::decided_at(state, subject), status::said_at(state, &before))
+        });
         let decided_hash = match decided.filter(|seq| said != Some(*seq)) {
             None => None,
             Some(seq) => match self.hashes.get(&seq) {
@@ -308,6 +309,7 @@ impl Term {
         let stale = error.refusal().is_some_and(crate::kube::Refusal::is_stale_epoch);
         if stale {
             self.tools.observer.signal(Signal::StaleWriteRefused(RefusedBy::Policy));
+            self.ask_epoch(subject);
         }
         let now = self.now();
         if self.statuses.forbidden.get(subject).is_some_and(|tell_at| now < *tell_at) {

@@ -13,7 +13,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, select_biased};
 use rynxs_core::config::Config;
 use rynxs_core::event::{Event, Verb};
-use rynxs_core::ids::{Hash, Key, Kind, ObjectRef, Seq};
+use rynxs_core::ids::{Epoch, Hash, Key, Kind, ObjectRef, Seq};
 use rynxs_core::render;
 use rynxs_core::resource::children;
 use rynxs_core::state::State;
@@ -23,6 +23,7 @@ use tracing::Instrument;
 use super::effect::{Order, Performed, Tools, perform};
 use super::hindrance::Hindrances;
 use super::outcome::subject_uid;
+use super::settle::Higher;
 use super::statuses::{StatusSent, Statuses};
 use super::touched::Touched;
 use super::trace::Traces;
@@ -54,6 +55,8 @@ pub(super) struct Term {
     pub(super) selections: Vec<Selection>,
     /// Objects whose observation waits for the end of an effect.
     pub(super) held: BTreeSet<ObjectRef>,
+    /// Agents and Sessions that a predecessor may have started: looked at before other Sessions.
+    pub(super) first: BTreeSet<ObjectRef>,
     /// Objects to look at again at a time.
     pub(super) later: BTreeSet<(Mono, ObjectRef)>,
     /// Stamped objects that nothing seems to want, until everything listed is decided.
@@ -87,6 +90,8 @@ pub(super) enum Done {
     },
     /// The hash of a record was read.
     Hash(Seq, Option<Hash>),
+    /// A status carries a higher epoch, and the log was asked whose it is.
+    HigherEpoch(ObjectRef, Epoch, Higher),
     /// A status write ended.
     Status(Box<StatusSent>, Result<serde_json::Value, KubeError>),
 }

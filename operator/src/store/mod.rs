@@ -36,8 +36,9 @@ pub trait LogStore: Send + Sync {
     /// Where the log is, for people: `s3://bucket/events` or `file:///var/lib/rynxs/log`.
     fn describe(&self) -> String;
 
-    /// What opening the store cut off, to be recorded by the next leader.
-    fn repaired(&self) -> Option<TailRepair> {
-        None
+    /// What this or an earlier opening of the store cut off, to be recorded with the next epoch:
+    /// an epoch that began at a tear or behind it has recorded it.
+    fn repaired(&self) -> Vec<TailRepair> {
+        Vec::new()
     }
 }

@@ -108,7 +108,6 @@ pub async fn take_over(
         chain: Chain::new(),
         state: State::new(),
         first: None,
-        repairs: Vec::new(),
         records: 0,
         events: 0,
     };
@@ -130,8 +129,6 @@ struct Driver<'a> {
     state: State,
     /// Stored bytes of record 0.
     first: Option<Bytes>,
-    /// Repairs that the log knows of.
-    repairs: Vec<(u64, Hash)>,
     records: u64,
     events: u64,
 }
@@ -268,10 +265,13 @@ impl Driver<'_> {
         for event in decide::follow_ups(state, trigger, &started) {
             add(state, &event)?;
         }
-        if let Some(TailRepair { bytes, sha256 }) = self.appender.store.repaired()
-            && !self.repairs.contains(&(bytes, sha256))
-        {
-            add(state, &Event::TailRepaired { bytes, sha256 })?;
+        // Whatever was repaired before an epoch began is in that epoch's first record.
+        let base = self.state.log().map_or(0, |log| log.base);
+        let recorded = self.state.epoch().map(|current| Seq(current.epoch.0 - base));
+        for TailRepair { at, bytes, sha256 } in self.appender.store.repaired() {
+            if recorded.is_none_or(|began| began < at) {
+                add(state, &Event::TailRepaired { bytes, sha256 })?;
+            }
         }
         Ok(group)
     }

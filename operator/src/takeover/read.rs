@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use rynxs_core::append::{ExistsOutcome, GetOutcome, ListOutcome, PutOutcome};
-use rynxs_core::event::Event;
 use rynxs_core::ids::Seq;
 use rynxs_core::state::Position;
 use rynxs_core::takeover::{TakeoverFault, TakeoverInput};
@@ -62,9 +61,6 @@ impl Driver<'_> {
             let event = record.event(index).map_err(|error| broken(index, &error))?;
             let at = Position::new(seq, u32::try_from(index).expect("limited by the format"));
             self.state.apply(at, &event).map_err(|error| broken(index, &error))?;
-            if let Event::TailRepaired { bytes, sha256 } = event {
-                self.repairs.push((bytes, sha256));
-            }
         }
         self.records += 1;
         self.events += record.event_count() as u64;

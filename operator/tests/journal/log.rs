@@ -73,6 +73,7 @@ pub(crate) fn agent(name: &str, generation: i64) -> Event {
             sessions: Some(SessionLimits { max_concurrent: Some(2), ..SessionLimits::default() }),
             ..AgentSpec::default()
         },
+        inherited: Vec::new(),
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     /// Whether everything is silent, reads too.
     pub(crate) dead: bool,
     pub(crate) foreign: Option<String>,
-    pub(crate) repaired: Option<TailRepair>,
+    pub(crate) repaired: Vec<TailRepair>,
     late: Vec<(Instant, Seq, Bytes)>,
     in_flight: usize,
     pub(crate) max_in_flight: usize,
@@ -191,7 +191,7 @@ impl LogStore for Memory {
         "memory://log".to_owned()
     }
 
-    fn repaired(&self) -> Option<TailRepair> {
-        self.inner().repaired
+    fn repaired(&self) -> Vec<TailRepair> {
+        self.inner().repaired.clone()
     }
 }

@@ -227,10 +227,25 @@ async fn damage_is_named_with_its_place() {
 async fn a_torn_tail_is_recorded_once() {
     let world = World::new();
     world.take_over(1).await.unwrap();
-    world.memory.inner().repaired = Some(TailRepair { bytes: 9, sha256: sha256(b"torn line") });
+    let torn = |at| TailRepair { at: Seq(at), bytes: 9, sha256: sha256(b"torn line") };
+    world.memory.inner().repaired = vec![torn(2)];
     world.take_over(2).await.unwrap();
     world.take_over(3).await.unwrap();
+    // The same bytes torn off again are another tear.
+    world.memory.inner().repaired = vec![torn(2), torn(4), torn(4)];
+    world.take_over(4).await.unwrap();
     let log = verified(&world.memory);
     assert_eq!(log.kinds[2], ["EpochStarted", "TailRepaired"]);
     assert_eq!(log.kinds[3], ["EpochStarted"]);
+    assert_eq!(log.kinds[4], ["EpochStarted", "TailRepaired", "TailRepaired"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_torn_first_record_is_recorded_with_the_first_epoch() {
+    let world = World::new();
+    let torn = TailRepair { at: Seq(0), bytes: 9, sha256: sha256(b"torn line") };
+    world.memory.inner().repaired = vec![torn];
+    world.take_over(1).await.unwrap();
+    let log = verified(&world.memory);
+    assert_eq!(log.kinds[..2], [vec!["LogStarted"], vec!["EpochStarted", "TailRepaired"]]);
 }

@@ -61,7 +61,7 @@ async fn acknowledged_records_survive_the_loss_of_all_that_was_not_synced() {
     let records = records(8);
     let disk = written(&records).await.after_crash(Survivor::Nothing);
     let store = open(&disk).await.unwrap();
-    assert_eq!(store.repaired(), None);
+    assert_eq!(store.repaired(), []);
     for (seq, record) in (0..).zip(&records) {
         assert_eq!(store.get(Seq(seq)).await, GetOutcome::Found(record.to_vec()));
     }
@@ -122,7 +122,7 @@ async fn full_disk_is_waited_out_without_leaving_a_torn_line() {
     }
     drop(store);
     let store = open(&disk).await.unwrap();
-    assert_eq!(store.repaired(), None);
+    assert_eq!(store.repaired(), []);
     assert_eq!(store.get(Seq(7)).await, GetOutcome::Found(records[7].to_vec()));
 }
 

@@ -177,9 +177,9 @@ async fn answers_of_something_that_is_no_object_store_prove_nothing_good() {
     world.wire.break_next(Break::Answer(page(502)));
     assert_eq!(unknown(&put(&store).await), Some(FaultCause::ServerError));
     world.wire.break_next(Break::Answer(page(404)));
-    assert!(matches!(store.get(Seq(0)).await, GetOutcome::Refused(_)));
+    assert!(matches!(store.get(Seq(0)).await, GetOutcome::Unknown(_)));
     world.wire.break_next(Break::Answer(page(404)));
-    assert!(matches!(store.exists(Seq(0)).await, ExistsOutcome::Refused(_)));
+    assert!(matches!(store.exists(Seq(0)).await, ExistsOutcome::Unknown(_)));
 }
 
 #[tokio::test]
@@ -263,4 +263,15 @@ async fn every_put_that_is_not_answered_by_200_is_counted_once() {
     world.model.set_faults(Arc::new(Always(|| Plan::Refuse(Refusal::new(403, "AccessDenied")))));
     put(&store).await;
     assert_eq!(world.observer.take(), [Signal::PutError(PutError::AccessDenied)]);
+}
+
+#[tokio::test]
+async fn an_empty_object_is_there_and_a_name_that_sounds_like_its_answer_is_not() {
+    let world = World::new();
+    assert!(world.model.overwrite(BUCKET, "events/0000000000.json", Bytes::new()));
+    assert_eq!(world.store().exists(Seq(0)).await, ExistsOutcome::Yes);
+    let store = world.store_with(|settings| settings.prefix = "InvalidRange".to_owned());
+    assert_eq!(store.exists(Seq(0)).await, ExistsOutcome::No);
+    world.model.set_faults(Arc::new(Always(|| Plan::Refuse(Refusal::new(403, "AccessDenied")))));
+    assert!(matches!(store.exists(Seq(0)).await, ExistsOutcome::Refused(_)));
 }

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use rynxs_apiserver::{ApiServer, Options, User, Write};
-use rynxs_core::config::Config;
+use rynxs_core::config::{Config, OnMissingLog};
 use rynxs_core::event::Event;
 use rynxs_core::ids::{Seq, WriterId};
 use rynxs_core::record::decode;
@@ -156,6 +156,12 @@ impl MemoryLog {
         self.records().contains_key(&Seq(seq))
     }
 
+    /// Hash of a record, as its stored bytes say.
+    pub fn hash_of(&self, seq: u64) -> String {
+        let bytes = self.records()[&Seq(seq)].clone();
+        decode(&bytes).expect("every record is well formed").hash.to_string()
+    }
+
     /// The events of every record.
     pub fn batches(&self) -> Vec<Vec<Event>> {
         let records = self.records();
@@ -289,6 +295,11 @@ impl Leader {
         let _ = self.task.await;
     }
 
+    /// Whether it ended by itself.
+    pub fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
     pub async fn end(self) -> LeaderEnd {
         self.task.await.expect("the leader does not panic")
     }
@@ -298,6 +309,7 @@ const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../helm/rynxs");
 
 impl World {
     /// A cluster with the chart's CRDs, policies and roles, and namespace `team`.
+    #[allow(clippy::disallowed_methods, reason = "a test reads and writes the files that it holds")]
     pub fn new() -> Self {
         let clock = Arc::new(TokioClock::new());
         let operator = User::new("system:serviceaccount:rynxs:rynxs");
@@ -358,6 +370,18 @@ impl World {
 
     /// Starts a leader on this log.
     pub fn lead(&mut self) -> Leader {
+        self.lead_with(self.config.clone())
+    }
+
+    /// Loses the log, and starts a leader that begins another one.
+    pub fn lead_anew(&mut self) -> Leader {
+        self.log.cut(0);
+        let mut config = self.config.clone();
+        config.log_sink.on_missing_log = OnMissingLog::Adopt;
+        self.lead_with(config)
+    }
+
+    fn lead_with(&mut self, config: Config) -> Leader {
         self.terms += 1;
         let ports = Ports {
             clock: self.clock.clone(),
@@ -365,7 +389,7 @@ impl World {
             storage: Arc::new(NoStorage),
             entropy: Arc::new(Seeded::new(self.terms)),
         };
-        let config = Arc::new(self.config.clone());
+        let config = Arc::new(config);
         let observer: Arc<dyn Observer> = self.signals.clone();
         let kube =
             KubeClient::new(ports.clone(), observer.clone(), config.reconcile.request_timeout);
@@ -486,6 +510,11 @@ impl World {
         }
         let log: Vec<String> = self.log.events().iter().map(|e| format!("{e:?}")).collect();
         panic!("never: {what}\nrequests: {:#?}\nlog: {log:#?}", self.requests());
+    }
+
+    /// Now, Unix milliseconds.
+    pub fn clock_ms(&self) -> u64 {
+        self.clock.wall().0
     }
 
     /// Lets virtual time pass.

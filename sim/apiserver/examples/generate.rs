@@ -2,6 +2,7 @@
 //!
 //! Three appliers, two patchers and a replacer meet on one object. Record the result with the
 //! example `record` and put it beside the others under `tests/conversations`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "writes for a person")]
 
 use serde_json::{Map, Value, json};
 

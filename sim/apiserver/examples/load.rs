@@ -1,6 +1,7 @@
 //! How many small applies a second the model takes, and whether that depends on what is stored.
 //!
 //! `cargo run -p rynxs-apiserver --example load`
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "measures real time")]
 
 use std::time::Instant;
 

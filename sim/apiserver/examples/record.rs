@@ -3,6 +3,12 @@
 //! `kubectl proxy --port 8001` in front of a server without controllers, then
 //! `cargo run -p rynxs-apiserver --example record -- 127.0.0.1:8001 FILE.yaml...` writes
 //! `FILE.answers.json` beside each.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros,
+    reason = "asks a real server, for a person"
+)]
 
 #[path = "../tests/api/conversation.rs"]
 mod conversation;

@@ -1,6 +1,11 @@
 //! The model on loopback, to be looked at with kubectl:
 //! `cargo run -p rynxs-apiserver --example serve -- 127.0.0.1:8099 FILE.yaml…`
 //! then `kubectl --server=http://127.0.0.1:8099 get all -A`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "serves the model to a person"
+)]
 
 #[path = "../tests/host/mod.rs"]
 mod host;

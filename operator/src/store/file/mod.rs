@@ -13,6 +13,7 @@
 mod error;
 mod scan;
 mod segment;
+mod torn;
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub struct FileLogStore {
     dir: String,
     shown_as: String,
     segment_bytes: u64,
-    repaired: Option<TailRepair>,
+    repaired: Vec<TailRepair>,
     /// Held across the I/O of a put: lines must not interleave.
     state: Mutex<State>,
     _lock: LockedFile,
@@ -274,7 +275,7 @@ impl LogStore for FileLogStore {
         format!("file://{}", self.shown_as)
     }
 
-    fn repaired(&self) -> Option<TailRepair> {
-        self.repaired
+    fn repaired(&self) -> Vec<TailRepair> {
+        self.repaired.clone()
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! The last segment is written anew at every opening: what was verified goes into a second file,
 //! which then takes the segment's name. So the repair is atomic, and a record that a failed sync
-//! left in the page cache alone is on disk before anybody builds on it.
+//! left in the page cache alone is on disk before anybody builds on it. What is cut off is noted
+//! before (see `torn`), so that it is recorded whatever happens next.
 
 use bytes::{Bytes, BytesMut};
 use rynxs_core::chain::Chain;
@@ -17,6 +18,7 @@ use rynxs_core::record::{MAX_RECORD_BYTES, decode, sha256};
 
 use super::error::OpenError;
 use super::segment::{self, Name, Segments};
+use super::torn::Tears;
 use crate::ports::{Storage, StorageError};
 use crate::store::TailRepair;
 
@@ -26,7 +28,8 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 /// What is in the directory.
 pub(super) struct Found {
     pub(super) segments: Segments,
-    pub(super) repaired: Option<TailRepair>,
+    /// What was torn off and is not recorded yet.
+    pub(super) repaired: Vec<TailRepair>,
 }
 
 pub(super) async fn scan(
@@ -37,18 +40,26 @@ pub(super) async fn scan(
     let firsts = names(storage, dir, shown_as).await?;
     let mut reader =
         Reader { storage, dir, shown_as, chain: Chain::new(), segments: Segments::default() };
-    let mut repaired = None;
+    let mut tears = Tears::read(storage, dir, shown_as).await?;
     for (at, &first) in firsts.iter().enumerate() {
         reader.begin(first)?;
         if at + 1 == firsts.len() {
             let mut renewed = Renewed::begin(storage, dir).await?;
-            repaired = reader.segment(first, Some(&mut renewed)).await?;
+            tears.before_cut(reader.segment(first, Some(&mut renewed)).await?).await?;
             renewed.take_name(&segment::path(dir, first)).await?;
+            tears.after_cut().await?;
         } else {
             reader.segment(first, None).await?;
         }
     }
+    let repaired = tears.unrecorded(newest_epoch(&reader.chain)).await?;
     Ok(Found { segments: reader.segments, repaired })
+}
+
+/// Record of the newest `EpochStarted`; record 0 is none.
+fn newest_epoch(chain: &Chain) -> Option<Seq> {
+    let began = chain.epoch()?.0 - chain.base()?;
+    (began > 0).then_some(Seq(began))
 }
 
 /// First records of all segments, in order.
@@ -212,7 +223,7 @@ impl Reader<'_> {
             bytes = torn.len(),
             "cutting off a torn last line; it was never acknowledged"
         );
-        TailRepair { bytes: torn.len() as u64, sha256: sha256(torn) }
+        TailRepair { at: self.chain.next_seq(), bytes: torn.len() as u64, sha256: sha256(torn) }
     }
 }
 

@@ -3,7 +3,8 @@
 //! The one rule: whatever leaves open whether the bytes are, or will be, stored is `Unknown`. The
 //! append protocol settles unknowns by sending the same bytes again; a wrong `Refused` would make
 //! it forget an append that landed. So `Refused` is said only of answers by which the store itself
-//! declines, and a status that nobody expects is unknown too.
+//! declines, which are listed, and everything that nobody expects is unknown too: who knows what
+//! stood between us and the store, and on which side of it the request was when it answered.
 //!
 //! Codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 
@@ -47,6 +48,8 @@ pub(super) enum Class {
     Exists,
     /// 404 `NoSuchKey`: the key held nothing.
     Missing,
+    /// 416 `InvalidRange`: the key holds something that has not the bytes asked for.
+    OutOfRange,
     /// Nothing is proven.
     Unknown(Fault),
     /// The store declined: this attempt changed nothing.
@@ -98,6 +101,35 @@ fn connection(error: Option<&ConnectorError>) -> Class {
     }
 }
 
+/// Codes by which a store says, for good, that it will not do what was asked; that access is
+/// denied, a bucket is missing or a verb is not implemented is told by its status.
+const DECLINING: [&str; 24] = [
+    "AuthorizationHeaderMalformed",
+    "BadRequest",
+    "EntityTooLarge",
+    "IllegalLocationConstraintException",
+    "InvalidArgument",
+    "InvalidBucketName",
+    "InvalidDigest",
+    "InvalidEncryptionAlgorithmError",
+    "InvalidObjectName",
+    "InvalidRequest",
+    "InvalidStorageClass",
+    "InvalidToken",
+    "InvalidURI",
+    "KeyTooLongError",
+    "MalformedXML",
+    "MetadataTooLarge",
+    "MethodNotAllowed",
+    "MissingContentLength",
+    "MissingSecurityHeader",
+    "NoSuchKey",
+    "NotImplemented",
+    "PermanentRedirect",
+    "TemporaryRedirect",
+    "XMinioInvalidObjectName",
+];
+
 /// An answer that is not a success.
 #[derive(Clone, Copy, Debug)]
 struct Answer<'a> {
@@ -134,13 +166,14 @@ impl Answer<'_> {
             (412, _) => Class::Exists,
             (404, "NoSuchBucket") => refused(FaultCause::NoSuchBucket),
             (404, "NoSuchKey") if verb != Verb::List => Class::Missing,
+            (416, "InvalidRange") => Class::OutOfRange,
             (408, _) => unknown(FaultCause::Timeout),
             (409, _) => unknown(FaultCause::Conflict),
             (429, _) => unknown(FaultCause::Throttled),
             (401 | 403, _) => refused(FaultCause::AccessDenied),
             (501, _) => refused(FaultCause::Rejected),
             (500..=599, _) => unknown(FaultCause::ServerError),
-            (300..=499, _) => refused(FaultCause::Rejected),
+            (300..=499, code) if DECLINING.contains(&code) => refused(FaultCause::Rejected),
             _ => unknown(FaultCause::Connection),
         }
     }
@@ -240,6 +273,7 @@ mod tests {
             Class::Exists => ('E', None),
             Class::Missing => ('M', None),
             Class::NotSent(_) => ('N', None),
+            Class::OutOfRange => ('O', None),
             Class::Unknown(fault) => ('U', Some(fault.cause)),
             Class::Refused(fault) => ('R', Some(fault.cause)),
         }
@@ -268,7 +302,14 @@ mod tests {
             (403, "SignatureDoesNotMatch", ('R', Some(C::AccessDenied))),
             (401, "", ('R', Some(C::AccessDenied))),
             (404, "NoSuchBucket", ('R', Some(C::NoSuchBucket))),
-            (404, "", ('R', Some(C::Rejected))),
+            (404, "", ('U', Some(C::Connection))),
+            (400, "", ('U', Some(C::Connection))),
+            (400, "SomethingNew", ('U', Some(C::Connection))),
+            (302, "", ('U', Some(C::Connection))),
+            (407, "", ('U', Some(C::Connection))),
+            (413, "", ('U', Some(C::Connection))),
+            (421, "", ('U', Some(C::Connection))),
+            (499, "", ('U', Some(C::Connection))),
             (501, "NotImplemented", ('R', Some(C::Rejected))),
             (400, "InvalidRequest", ('R', Some(C::Rejected))),
             (301, "PermanentRedirect", ('R', Some(C::Rejected))),
@@ -284,9 +325,19 @@ mod tests {
         let refused = ('R', Some(FaultCause::NoSuchBucket));
         assert_eq!(short(&class(404, "NoSuchBucket", Verb::Get)), refused);
         // A proxy's 404 is no word about a record.
+        let unknown = ('U', Some(FaultCause::Connection));
+        assert_eq!(short(&class(404, "", Verb::Get)), unknown);
         let refused = ('R', Some(FaultCause::Rejected));
-        assert_eq!(short(&class(404, "", Verb::Get)), refused);
         assert_eq!(short(&class(404, "NoSuchKey", Verb::List)), refused);
+    }
+
+    #[test]
+    fn only_the_code_says_that_an_object_is_there_but_shorter() {
+        assert_eq!(class(416, "InvalidRange", Verb::Get), Class::OutOfRange);
+        let unknown = ('U', Some(FaultCause::Connection));
+        assert_eq!(short(&class(416, "", Verb::Get)), unknown);
+        let denied = ('R', Some(FaultCause::AccessDenied));
+        assert_eq!(short(&class(403, "InvalidRange", Verb::Get)), denied);
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl S3LogStore {
                     FaultCause::Rejected,
                     format!("404 for a PUT of {}", self.place.name(&key)),
                 )),
+                Class::OutOfRange => PutOutcome::Unknown(unasked_range()),
             },
         }
     }
@@ -143,6 +144,7 @@ impl S3LogStore {
                     Class::Refused(fault) => GetOutcome::Refused(fault),
                     Class::NotSent(why) => GetOutcome::Unknown(not_sent(why)),
                     Class::Exists => GetOutcome::Unknown(unasked_condition()),
+                    Class::OutOfRange => GetOutcome::Unknown(unasked_range()),
                 },
             }
         };
@@ -159,10 +161,8 @@ impl S3LogStore {
             Ok(Ok(_)) => ExistsOutcome::Yes,
             Ok(Err(error)) => match classify::error(&error, Verb::Get, &self.place, &key) {
                 Class::Missing => ExistsOutcome::No,
-                // 416: an object without bytes is there, whatever it is.
-                Class::Refused(fault) if fault.message.contains("InvalidRange") => {
-                    ExistsOutcome::Yes
-                }
+                // An object without bytes is there, whatever it is.
+                Class::OutOfRange => ExistsOutcome::Yes,
                 Class::Unknown(fault) => ExistsOutcome::Unknown(fault),
                 Class::Refused(fault) => ExistsOutcome::Refused(fault),
                 Class::NotSent(why) => ExistsOutcome::Unknown(not_sent(why)),
@@ -194,6 +194,7 @@ impl S3LogStore {
                 Class::Unknown(fault) => ListOutcome::Unknown(fault),
                 Class::Refused(fault) => ListOutcome::Refused(fault),
                 Class::NotSent(why) => ListOutcome::Unknown(not_sent(why)),
+                Class::OutOfRange => ListOutcome::Unknown(unasked_range()),
                 Class::Exists | Class::Missing => ListOutcome::Refused(Fault::new(
                     FaultCause::Rejected,
                     format!("unexpected answer to a listing of {}", self.place.name(&below)),
@@ -279,6 +280,10 @@ fn not_sent(why: String) -> Fault {
 
 fn unasked_condition() -> Fault {
     Fault::new(FaultCause::Connection, "412 although no condition was sent")
+}
+
+fn unasked_range() -> Fault {
+    Fault::new(FaultCause::Connection, "416 although no range was asked for")
 }
 
 fn put_error(outcome: &PutOutcome) -> Option<PutError> {

@@ -4,6 +4,12 @@
 //! others, with the files of `helm/rynxs/files` applied for the service account `rynxs:rynxs`:
 //! `kubectl proxy --port=8001` gives `RYNXS_KUBE_API=http://127.0.0.1:8001`. Where it is not set,
 //! tests say that they are skipped.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros,
+    reason = "asks a real server, where there is one"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
