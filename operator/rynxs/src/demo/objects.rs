@@ -9,6 +9,7 @@ use crate::cli::{Exit, Failure, Verified, open, verify};
 
 use super::compare::{Comparison, compare};
 use super::follow::Follower;
+use super::replica::Replica;
 use super::report::{Refused, Report, TakeOver};
 use super::settle::settled;
 use super::story::span;
@@ -234,6 +235,7 @@ pub(super) async fn finish(
         idle: None,
         refused: refused(world),
         repaired: log.repairs(),
+        peak_memory_kib: world.replicas.iter().filter_map(Replica::peak_memory_kib).max(),
         log: verified,
         comparison,
         folder: world.plan.folder.display().to_string(),

@@ -103,6 +103,15 @@ impl Replica {
         &self.log
     }
 
+    /// The most memory that its process has held so far, KiB; none where the system does not tell
+    /// (`VmHWM` of proc(5)), or once it has ended.
+    #[must_use]
+    pub fn peak_memory_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    }
+
     /// Whether an identity `pod name_uuid` is a term of this replica.
     #[must_use]
     pub fn is(&self, identity: &str) -> bool {

@@ -52,6 +52,8 @@ pub struct Report {
     pub refused: Refused,
     /// Torn last lines that were cut off and recorded.
     pub repaired: u64,
+    /// The most memory that one of the living replicas has held, KiB, where that can be told.
+    pub peak_memory_kib: Option<u64>,
     /// The verified log.
     pub log: Verified,
     /// Live objects against the log's state.
@@ -99,6 +101,9 @@ impl Report {
                 self.refused.log, self.refused.resource_version, self.refused.policy
             ),
         );
+        if let Some(kib) = self.peak_memory_kib {
+            row("memory", format!("{} MiB, the largest replica at its peak", kib.div_ceil(1024)));
+        }
         if self.repaired > 0 {
             row("repaired", format!("{} torn line, recorded in the log", self.repaired));
         }
