@@ -22,6 +22,7 @@ impl From<TakeoverEnd> for LeaderEnd {
     fn from(end: TakeoverEnd) -> Self {
         match end {
             TakeoverEnd::NotLeading => Self::LeadershipLost,
+            TakeoverEnd::Undecided { .. } => Self::Undecided,
             TakeoverEnd::Config { .. } | TakeoverEnd::Lineage(_) => Self::Config(end.to_string()),
             TakeoverEnd::Corrupt { .. } => Self::Halted(end.to_string()),
             TakeoverEnd::Bug(why) => Self::Bug(why),

@@ -45,6 +45,15 @@ pub enum TakeoverEnd {
         /// What is wrong.
         why: String,
     },
+    /// The store did not say in time what became of the term's first record: the next takeover
+    /// finds out.
+    #[error("log store {place}: no telling in time whether the epoch's record is stored: {last}")]
+    Undecided {
+        /// Where the log is.
+        place: String,
+        /// The last attempt's fault.
+        last: String,
+    },
     /// The log and the cluster do not go together.
     #[error(transparent)]
     Lineage(#[from] Box<LineageError>),
@@ -67,6 +76,7 @@ impl TakeoverEnd {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotLeading => ErrorKind::Fenced,
+            Self::Undecided { .. } => ErrorKind::Retry,
             Self::Config { .. } | Self::Lineage(_) => ErrorKind::Config,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Bug(_) => ErrorKind::Bug,
@@ -210,7 +220,7 @@ impl Driver<'_> {
             ts_ms: self.appender.clock.wall(),
         };
         let record = encode(&header, &[EncodedEvent::new(&event)]);
-        let input = self.append(&record).await;
+        let input = self.append(&record).await?;
         if input == TakeoverInput::Appended(Appended::Committed) {
             self.accept(&record.bytes).map_err(|fault| self.bug(&fault))?;
         }
@@ -232,7 +242,7 @@ impl Driver<'_> {
             .epoch_events(&mut state, &header)
             .map_err(|error| TakeoverEnd::Bug(error.to_string()))?;
         let record = encode(&header, group.events());
-        let input = self.append(&record).await;
+        let input = self.append(&record).await?;
         if input == TakeoverInput::Appended(Appended::Committed) {
             let kinds = group.events().iter().map(EncodedEvent::kind);
             kinds.for_each(|kind| self.claim.observer.signal(Signal::EventAppended(kind)));
@@ -290,20 +300,27 @@ impl Driver<'_> {
         Ok(lineage.check(self.claim.seen)?)
     }
 
-    /// Appends without a deadline: it ends with the term, and ambiguity is settled by sending the
-    /// same bytes again.
-    async fn append(&self, record: &EncodedRecord) -> TakeoverInput {
+    /// Appends; ambiguity is settled by sending the same bytes again. A store that has still not
+    /// said what became of them at the deadline ends the term: a Lease that is renewed over a log
+    /// that cannot be written keeps everybody out, and only a log that is opened anew gets over a
+    /// disk that failed.
+    async fn append(&self, record: &EncodedRecord) -> Result<TakeoverInput, TakeoverEnd> {
         let seq = record.seq;
-        TakeoverInput::Appended(match self.appender.append(record, None, RACERS).await {
+        let deadline = self.appender.clock.now() + self.claim.config.append.deadline;
+        let settled = self.appender.append(record, Some(deadline), RACERS).await;
+        Ok(TakeoverInput::Appended(match settled {
             Ok(Settled::Committed) => Appended::Committed,
             Ok(Settled::Occupied(_)) => {
                 tracing::info!(%seq, "another record took the place first: building on it");
                 Appended::Occupied
             }
             Ok(Settled::Config(fault)) => Appended::Config(fault),
-            Ok(Settled::Undecided { .. }) => unreachable!("only a deadline leaves it undecided"),
+            Ok(Settled::Undecided { last, .. }) => {
+                let place = self.place.clone();
+                return Err(TakeoverEnd::Undecided { place, last });
+            }
             Err(winners) => Appended::TwoWinners(winners),
-        })
+        }))
     }
 
     fn bug(&self, fault: &TakeoverFault) -> TakeoverEnd {
