@@ -9,13 +9,77 @@ use serde_json::{Map, Value};
 /// The manifest that `manager` last applied, with the values that the object has now; the name and
 /// namespace are not part of it. None if the manager never applied.
 pub(super) fn owned_by(live: &Value, manager: &str) -> Option<Value> {
+    Some(extract(live, applied_by(live, manager)?))
+}
+
+/// The object as it would be without what others added to it: what they own and `manager` does not.
+/// Fields that nobody owns, the server's defaults, stay.
+#[must_use]
+pub fn without_others(live: &Value, manager: &str) -> Value {
+    let mut rest = live.clone();
+    let Some(ours) = applied_by(live, manager) else { return rest };
+    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+    for entry in entries.into_iter().flatten() {
+        let is_ours = entry["manager"] == manager && entry["operation"] == "Apply";
+        if !is_ours
+            && is_whole(entry)
+            && let Some(theirs) = entry.get("fieldsV1")
+        {
+            strip(&mut rest, theirs, Some(ours));
+        }
+    }
+    rest
+}
+
+/// The fields that `manager` last applied.
+fn applied_by<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
     let entries = live.pointer("/metadata/managedFields")?.as_array()?;
     let entry = entries.iter().find(|entry| {
-        entry["manager"] == manager
-            && entry["operation"] == "Apply"
-            && entry.get("subresource").and_then(Value::as_str).unwrap_or("").is_empty()
+        entry["manager"] == manager && entry["operation"] == "Apply" && is_whole(entry)
     })?;
-    Some(extract(live, entry.get("fieldsV1")?))
+    entry.get("fieldsV1")
+}
+
+/// Whether an entry is about the object itself, not about a subresource.
+fn is_whole(entry: &Value) -> bool {
+    entry.get("subresource").and_then(Value::as_str).unwrap_or("").is_empty()
+}
+
+/// Takes away what `theirs` names and `ours` does not.
+fn strip(value: &mut Value, theirs: &Value, ours: Option<&Value>) {
+    for (path, below) in theirs.as_object().into_iter().flatten() {
+        let ours = ours.and_then(|ours| ours.get(path));
+        let fields = below.as_object();
+        // A leaf, or an item or a map that they own as such.
+        let is_owned = fields.is_none_or(|fields| fields.is_empty() || fields.contains_key("."));
+        let gone = ours.is_none() && is_owned;
+        if let (Some(name), Value::Object(object)) = (path.strip_prefix("f:"), &mut *value) {
+            if gone {
+                object.remove(name);
+            } else if let Some(inner) = object.get_mut(name) {
+                strip(inner, below, ours);
+            }
+        } else if let Value::Array(items) = &mut *value {
+            if gone {
+                items.retain(|item| !is_item(item, path));
+            } else {
+                let found = items.iter_mut().filter(|item| is_item(item, path));
+                found.for_each(|item| strip(item, below, ours));
+            }
+        }
+    }
+}
+
+/// Whether a path element names this item of a list.
+fn is_item(item: &Value, path: &str) -> bool {
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
+    match (path.strip_prefix("k:"), path.strip_prefix("v:")) {
+        (Some(keys), _) => parsed(keys)
+            .and_then(|keys| keys.as_object().cloned())
+            .is_some_and(|keys| keys.iter().all(|(name, value)| item.get(name) == Some(value))),
+        (_, Some(literal)) => parsed(literal).is_some_and(|literal| literal == *item),
+        _ => false,
+    }
 }
 
 /// Copies the part of `value` that the field set names.
@@ -131,6 +195,41 @@ mod tests {
                 }
             }))
         );
+    }
+
+    #[test]
+    fn what_others_added_is_left_out_and_defaults_stay() {
+        let mut live = json!({
+            "metadata": {"managedFields": [
+                {"manager": "rynxs", "operation": "Apply", "fieldsV1": {
+                    "f:data": {"f:agent.json": {}},
+                    "f:spec": {"f:containers": {"k:{\"name\":\"agent\"}": {
+                        ".": {}, "f:name": {}, "f:image": {}
+                    }}}
+                }},
+                {"manager": "person", "operation": "Update", "fieldsV1": {
+                    "f:data": {"f:agent.json": {}, "f:person": {}},
+                    "f:spec": {"f:containers": {
+                        "k:{\"name\":\"sidecar\"}": {".": {}, "f:name": {}},
+                        "k:{\"name\":\"agent\"}": {"f:command": {}}
+                    }}
+                }},
+                {"manager": "controller", "operation": "Update", "subresource": "status",
+                 "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+            ]},
+            "data": {"agent.json": "{}", "person": "was-here"},
+            "spec": {"replicas": 1, "containers": [
+                {"name": "agent", "image": "a", "command": ["x"], "imagePullPolicy": "Always"},
+                {"name": "sidecar"}
+            ]}
+        });
+        let rest = without_others(&live, "rynxs");
+        assert_eq!(rest["data"], json!({"agent.json": "{}"}));
+        let agent = json!({"name": "agent", "image": "a", "imagePullPolicy": "Always"});
+        assert_eq!(rest["spec"], json!({"replicas": 1, "containers": [agent]}));
+        // Without an entry of ours nothing can be told apart.
+        live["metadata"]["managedFields"] = json!([]);
+        assert_eq!(without_others(&live, "rynxs"), live);
     }
 
     #[test]

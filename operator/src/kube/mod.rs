@@ -21,6 +21,7 @@ pub use backoff::Backoff;
 pub use client::{Answer, Call, KubeClient};
 pub use error::{Fault, KubeError, Refusal};
 pub use event::{EventKind, EventSink, Regarding};
+pub use fields::without_others;
 pub use list::{Listed, Selection};
 pub use resource::{EVENTS, LEASES, RESOURCES, ResourceType, VERBS};
 pub use status::StatusWrite;

@@ -7,9 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rynxs_core::event::{FailureReason, Verb};
+use rynxs_core::event::{FailureReason, Reason, Verb};
 use rynxs_core::genesis::LineageError;
 use rynxs_core::ids::{Hash, Kind, LogId, ObjectRef, Seq, Stamp, Uid};
+use rynxs_core::names;
+use rynxs_core::projection;
 use rynxs_core::state::{LogInfo, PendingAction};
 use serde_json::Value;
 
@@ -17,6 +19,7 @@ use super::settle::{Higher, LogView};
 use crate::informer::{Cache, Entry, Managed};
 use crate::kube::{
     Incarnation, KubeClient, KubeError, Provenance, SessionDelete, StampedApply, Written,
+    without_others,
 };
 use crate::leadership::{Leadership, UnderWay};
 use crate::observe::{Observer, RefusedBy, Signal};
@@ -275,7 +278,11 @@ impl Effect<'_> {
         if *stamp > self.order.stamp {
             return Err(Hurdle::Stamp(*stamp, log.clone()));
         }
-        if entry.deleting {
+        // A claim that somebody deleted stays for as long as a pod uses it: what else the agent
+        // is to become must not wait for that.
+        let held = self.object().kind == Kind::PersistentVolumeClaim
+            && self.order.pending.action.verb == Verb::Update;
+        if entry.deleting && !held {
             return Err(Hurdle::Deleting);
         }
         match (owner, self.owner_after()) {
@@ -393,7 +400,17 @@ impl Effect<'_> {
 
     fn applied(&self, written: &Written) -> Outcome {
         let entry = self.tools.cache.answered(self.object().kind, &written.live);
-        let projection = entry.as_ref().and_then(Entry::managed).map(|managed| managed.projection);
+        let returned = entry.as_ref().and_then(Entry::managed).map(|managed| managed.projection);
+        // What others had added before our write is drift still: only its repair, which ends in a
+        // new object if it must, takes what the server returned as it is.
+        let repairs = self.order.pending.action.reason == Reason::DriftRepaired;
+        let projection = returned.map(|returned| {
+            if repairs {
+                return returned;
+            }
+            let ours = without_others(&written.live, names::FIELD_MANAGER);
+            projection::hash_live(self.object().kind, &ours)
+        });
         match projection {
             Some(projection) => Outcome::Applied { uid: written.at.uid.clone(), projection },
             None => retry("the answer lacks what every object has"),
