@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use rynxs_core::ids::{Epoch, Kind, Seq};
+use rynxs_core::time::Mono;
 
 /// One thing worth counting.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,9 @@ pub enum Signal {
     ReconcileRetried(Resource),
     /// This replica leads, or does no longer.
     Leading(bool),
+    /// Until when this replica may lead by its own clock; none once its guard is closed. What it
+    /// believes, for whoever compares it with the truth.
+    ValidUntil(Option<Mono>),
     /// Leadership was gained or lost.
     LeaderTransition,
     /// An attempt to acquire, renew or release the Lease failed.
@@ -69,6 +73,9 @@ pub enum Signal {
     Ready(bool),
     /// The election loop went round: the liveness probe wants to see this regularly.
     ElectionAlive,
+    /// The leader refused the log, or its store, without ending the process: nobody is ready until
+    /// a person mends it.
+    LogRefused,
     /// A checkpoint was written.
     CheckpointCreated(Duration),
     /// A checkpoint did not verify.

@@ -45,7 +45,12 @@ fn history(world: &World) -> History {
                 rynxs_s3::Outcome::Applied { .. } => 200,
                 rynxs_s3::Outcome::Refused { status, .. } => status,
             };
-            Some(LogWrite { key: below(&attempt.key)?, text: text(&attempt.bytes), status })
+            Some(LogWrite {
+                key: below(&attempt.key)?,
+                text: text(&attempt.bytes),
+                status,
+                ..LogWrite::default()
+            })
         })
         .collect();
     let object_writes = world
@@ -61,6 +66,7 @@ fn history(world: &World) -> History {
             stamp: write.stamp,
             log: None,
             status: write.status_code,
+            ..ObjectWrite::default()
         })
         .collect();
     History { log_writes, log_at_end, object_writes, operator: operator() }

@@ -198,12 +198,14 @@ impl Election {
                 self.guard = Some(guard.clone());
                 tracing::info!(lease_uid = %uid, transitions, "this replica holds the Lease");
                 self.observer.signal(Signal::Ready(false));
+                self.observer.signal(Signal::ValidUntil(guard.valid_until()));
                 self.tell_leading(true);
                 self.changes.push(Change::Leading(guard));
             }
             Action::Extend { valid_until } => {
                 if let Some(guard) = &self.guard {
                     guard.extend(valid_until);
+                    self.observer.signal(Signal::ValidUntil(guard.valid_until()));
                 }
             }
             Action::StopLeading => {
@@ -261,6 +263,9 @@ impl Election {
     fn tell_leading(&mut self, leading: bool) {
         if leading != self.told_leading {
             self.told_leading = leading;
+            if !leading {
+                self.observer.signal(Signal::ValidUntil(None));
+            }
             self.observer.signal(Signal::Leading(leading));
             self.observer.signal(Signal::LeaderTransition);
         }

@@ -80,12 +80,14 @@ impl Replica<'_> {
         tracing::info!(%identity, "leading without election");
         let guard = Guard::always();
         self.observer.signal(Signal::Leading(true));
+        self.observer.signal(Signal::ValidUntil(guard.valid_until()));
         self.observer.signal(Signal::LeaderTransition);
         self.note_term(&identity);
         let (stop, asking) = asking_to_stop();
         let leading = Leading { identity, guard: guard.clone(), store, stop };
         let over = self.reign(leading, asking, None).await;
         guard.close();
+        self.observer.signal(Signal::ValidUntil(None));
         self.observer.signal(Signal::Leading(false));
         self.observer.signal(Signal::LeaderTransition);
         self.conclude(over, None).await
@@ -173,6 +175,7 @@ impl Replica<'_> {
             LeaderEnd::Halted(why) => Next::Fail(RunError::Halted(why)),
             LeaderEnd::Bug(why) => Next::Fail(RunError::Bug(why)),
             LeaderEnd::Config(why) => {
+                self.observer.signal(Signal::LogRefused);
                 // The store refused, so nothing is open; another replica may fare better.
                 if let Some(election) = election {
                     self.release(election).await;

@@ -12,7 +12,7 @@ use rynxs_core::ids::Seq;
 use super::*;
 use crate::election::tests::{LeaseServer, Mood};
 use crate::fixtures;
-use crate::observe::Silent;
+use crate::observe::{Observer, Signal, Silent};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -59,6 +59,15 @@ struct Stage {
     acting: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
     begun: Arc<Mutex<Option<tokio::time::Instant>>>,
+    refusals: Arc<AtomicUsize>,
+}
+
+impl Observer for Stage {
+    fn signal(&self, signal: Signal) {
+        if signal == Signal::LogRefused {
+            self.refusals.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 }
 
 struct OnStage {
@@ -185,8 +194,8 @@ fn replica_of(server: &LeaseServer, stage: &Stage, n: u64, config: Config) -> Ru
     .boxed();
     let log_down = Arc::new(AtomicBool::new(false));
     let actor = Actor { stage: stage.clone(), ports: ports.clone(), log_down: log_down.clone() };
-    let run =
-        async move { run_with(ports, config, Arc::new(Silent), shutdown, &actor).await }.boxed();
+    let observer = Arc::new(stage.clone());
+    let run = async move { run_with(ports, config, observer, shutdown, &actor).await }.boxed();
     Running { run, stop: Some(stop), log_down }
 }
 
@@ -317,6 +326,7 @@ async fn wrong_installation_gives_the_lease_back_and_tries_again_ever_more_slowl
     assert_eq!(server.holder(), "", "another replica may fare better");
     live(&mut [&mut a], 60 * S).await;
     assert_eq!(stage.led_at_ms().len(), 4, "it led in the end: {:?}", stage.acts());
+    assert_eq!(stage.refusals.load(Ordering::SeqCst), 3, "each refusal is told");
 }
 
 #[tokio::test(start_paused = true)]

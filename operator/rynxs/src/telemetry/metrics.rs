@@ -235,7 +235,8 @@ impl Metrics {
                 self.work.requests.with_label_values(&labels).inc();
             }
             Signal::Ready(yes) => self.election.ready.set(i64::from(*yes)),
-            Signal::ElectionAlive => {}
+            // That nobody is ready says it.
+            Signal::ElectionAlive | Signal::ValidUntil(_) | Signal::LogRefused => {}
             Signal::CheckpointCreated(took) => {
                 self.log.checkpoint_create.observe(took.as_secs_f64())
             }
