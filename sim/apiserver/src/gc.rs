@@ -297,7 +297,7 @@ fn empty_namespace(cluster: &mut Cluster, name: &str) {
         }
     }
     if cluster.store.in_namespace(name).is_empty() {
-        let mut value = namespace.value.clone();
+        let mut value = Value::clone(&namespace.value);
         value["spec"] = json!({});
         let path = format!("/api/v1/namespaces/{name}/finalize");
         let _ = cluster.call(&User::new(NAMESPACES), Method::PUT, &path, Some(&value));

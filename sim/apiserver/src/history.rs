@@ -4,6 +4,9 @@
 //! objects that go with their definition are no attempts of anybody.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 /// One attempt to write one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Write {
     pub changed: bool,
     /// Whether the object is gone after it.
     pub removed: bool,
+    /// The stored object after it, if it is there.
+    pub object: Option<Arc<Value>>,
 }
 
 /// The newest attempts, up to a bound.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 #[derive(Debug)]
 pub(crate) struct Object {
     /// The whole object, resourceVersion included.
-    pub(crate) value: Value,
+    pub(crate) value: Arc<Value>,
     /// `metadata.resourceVersion`.
     pub(crate) rv: u64,
     bytes: OnceLock<Bytes>,
@@ -20,13 +20,14 @@ impl Object {
     /// Writes `rv` into the object and freezes it.
     pub(crate) fn new(mut value: Value, rv: u64) -> Arc<Self> {
         set_meta(&mut value, "resourceVersion", Value::String(rv.to_string()));
+        let value = Arc::new(value);
         Arc::new(Self { value, rv, bytes: OnceLock::new(), list_bytes: OnceLock::new() })
     }
 
     /// The object's JSON, made once.
     pub(crate) fn bytes(&self) -> Bytes {
         let make = || {
-            Bytes::from(serde_json::to_vec(&self.value).expect("a JSON value always serialises"))
+            Bytes::from(serde_json::to_vec(&*self.value).expect("a JSON value always serialises"))
         };
         self.bytes.get_or_init(make).clone()
     }

@@ -228,7 +228,7 @@ impl Lens {
             (true, true) => Some(self.print("MODIFIED", &event.object, now_ms)),
             (true, false) => {
                 // The last state that was selected, with the resourceVersion of this event.
-                let last = event.prev.as_ref().map(|o| o.value.clone()).unwrap_or_default();
+                let last = event.prev.as_ref().map(|o| Value::clone(&o.value)).unwrap_or_default();
                 Some(self.print("DELETED", &Object::new(last, event.rv), now_ms))
             }
         }

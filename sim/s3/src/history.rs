@@ -109,6 +109,11 @@ impl History {
         self.attempts.iter().cloned().collect()
     }
 
+    pub(crate) fn since(&self, from: u64) -> Vec<WriteAttempt> {
+        let skip = usize::try_from(from.saturating_sub(self.dropped())).unwrap_or(usize::MAX);
+        self.attempts.iter().skip(skip).cloned().collect()
+    }
+
     pub(crate) fn dropped(&self) -> u64 {
         self.next - self.attempts.len() as u64
     }

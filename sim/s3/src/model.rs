@@ -187,6 +187,12 @@ impl S3Model {
         lock(&self.state).history.all()
     }
 
+    /// The attempts with a number of at least `from`.
+    #[must_use]
+    pub fn history_since(&self, from: u64) -> Vec<WriteAttempt> {
+        lock(&self.state).history.since(from)
+    }
+
     /// How many attempts the history no longer has, for its limit.
     #[must_use]
     pub fn history_dropped(&self) -> u64 {

@@ -214,7 +214,7 @@ fn delete_stored(
     if options.dry_run {
         return Ok(Reply { code: 200, shown: Shown::Loose(value), warnings });
     }
-    if value == stored.value {
+    if value == *stored.value {
         return Ok(Reply { code: 200, shown: Shown::Stored(Arc::clone(stored)), warnings });
     }
     let object = call.cluster.commit(&place, Some(value));
@@ -224,7 +224,7 @@ fn delete_stored(
 
 /// The object as it is while its finalizers run.
 fn marked(call: &Call<'_>, stored: &Object, kept: &[String]) -> Value {
-    let mut value = stored.value.clone();
+    let mut value = Value::clone(&stored.value);
     if kept.is_empty() {
         meta_mut(&mut value).remove("finalizers");
     } else if finalizers(&stored.value) != kept.iter().map(String::as_str).collect::<Vec<_>>() {
@@ -350,6 +350,7 @@ fn note_one(call: &mut Call<'_>, stored: &Object, result: &Result<Reply, ApiErro
         reason: result.as_ref().err().map(|e| e.reason.clone()).unwrap_or_default(),
         changed: after.is_none_or(|o| o.rv != stored.rv),
         removed: after.is_none(),
+        object: after.map(|o| Arc::clone(&o.value)),
     };
     call.cluster.history.push(write);
 }

@@ -246,6 +246,7 @@ pub(crate) struct Before {
     uid: String,
     rv: u64,
     stamp: Option<String>,
+    value: Arc<Value>,
 }
 
 impl Call<'_> {
@@ -256,6 +257,7 @@ impl Call<'_> {
             uid: object.uid().to_owned(),
             rv: object.rv,
             stamp: annotation(&object.value, STAMP).map(str::to_owned),
+            value: Arc::clone(&object.value),
         })
     }
 
@@ -287,6 +289,7 @@ impl Call<'_> {
             uid,
             removed: before.is_some() && after.is_none(),
             stamp_before: before.and_then(|b| b.stamp),
+            object: after.as_ref().map(|a| Arc::clone(&a.value)),
             stamp: after.and_then(|a| a.stamp),
             stamp_sent: self.stamp_sent.take(),
             status_code,

@@ -384,7 +384,7 @@ pub(super) fn admit(
         resource: &target.info,
         subresource: &target.subresource,
         namespace: &target.namespace,
-        namespace_object: namespace_object.map(|o| &o.value),
+        namespace_object: namespace_object.map(|o| &*o.value),
         name: &target.name,
         dry_run,
         object,
@@ -437,7 +437,7 @@ pub(super) fn after_commit(
 }
 
 fn values(cluster: &crate::server::Cluster, group: &str, plural: &str) -> Vec<Value> {
-    cluster.objects(group, plural).iter().map(|o| o.value.clone()).collect()
+    cluster.objects(group, plural).iter().map(|o| Value::clone(&o.value)).collect()
 }
 
 /// Puts the stored policies into force.

@@ -122,7 +122,7 @@ impl Store {
         let (kind, object) = match (value, &prev) {
             (Some(value), None) => (EventKind::Added, Object::new(value, rv)),
             (Some(value), Some(_)) => (EventKind::Modified, Object::new(value, rv)),
-            (None, Some(last)) => (EventKind::Deleted, Object::new(last.value.clone(), rv)),
+            (None, Some(last)) => (EventKind::Deleted, Object::new(Value::clone(&last.value), rv)),
             (None, None) => unreachable!("only what exists is removed"),
         };
         let wakers = collection.push(Event {
