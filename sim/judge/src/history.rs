@@ -1,6 +1,11 @@
 //! What the stores saw, in the order in which writes took effect.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::{Event, Line};
 
 /// A whole run as the log store and the API server saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +20,30 @@ pub struct History {
     pub operator: String,
 }
 
+impl History {
+    /// The writes of an event stream, in its order, without what else it says.
+    #[must_use]
+    pub fn from_lines(lines: &[Line]) -> Self {
+        let mut history = Self::default();
+        for line in lines {
+            match &line.event {
+                Event::Run(head) => history.operator.clone_from(&head.operator),
+                Event::LogWrite(write) => {
+                    history.log_writes.push(LogWrite { at_ns: line.t_ns, ..write.clone() });
+                }
+                Event::ObjectWrite(write) => {
+                    let write = ObjectWrite { at_ns: line.t_ns, ..(**write).clone() };
+                    history.object_writes.push(write);
+                }
+                Event::LogAtEnd(object) => history.log_at_end.push(object.clone()),
+                _ => {}
+            }
+        }
+        history.log_at_end.sort_by(|a, b| a.key.cmp(&b.key));
+        history
+    }
+}
+
 /// One object of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogObject {
@@ -25,7 +54,7 @@ pub struct LogObject {
 }
 
 /// One attempt to write a log key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogWrite {
     /// Key below the prefix.
     pub key: String,
@@ -33,6 +62,12 @@ pub struct LogWrite {
     pub text: String,
     /// Status that the store decided on, whether or not the answer arrived.
     pub status: u16,
+    /// When, true nanoseconds since the start of the run; 0 if not known.
+    #[serde(default)]
+    pub at_ns: u64,
+    /// The message that asked for it, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<u64>,
 }
 
 impl LogWrite {
@@ -44,7 +79,7 @@ impl LogWrite {
 }
 
 /// One attempt to write an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectWrite {
     /// Who wrote.
     pub user: String,
@@ -60,6 +95,27 @@ pub struct ObjectWrite {
     pub log: Option<String>,
     /// Status that the server decided on.
     pub status: u16,
+    /// When, true nanoseconds since the start of the run; 0 if not known.
+    #[serde(default)]
+    pub at_ns: u64,
+    /// The message that asked for it, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<u64>,
+    /// `status`, or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subresource: String,
+    /// Global resourceVersion after the attempt; 0 if not known.
+    #[serde(default)]
+    pub rv: u64,
+    /// Whether the stored object changed: a no-op apply changes nothing.
+    #[serde(default)]
+    pub changed: bool,
+    /// Whether the object is gone after it.
+    #[serde(default)]
+    pub removed: bool,
+    /// The stored object after the write, if it changed and is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
+    pub value: Option<Arc<Value>>,
 }
 
 impl ObjectWrite {
@@ -67,5 +123,26 @@ impl ObjectWrite {
     #[must_use]
     pub const fn took_effect(&self) -> bool {
         self.status >= 200 && self.status < 300
+    }
+}
+
+/// A shared value, written and read as the value itself.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::Value;
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Arc<Value>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<Value>>, D::Error> {
+        Ok(Option::<Value>::deserialize(deserializer)?.map(Arc::new))
     }
 }

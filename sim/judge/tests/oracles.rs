@@ -30,7 +30,7 @@ impl Log {
 
     fn encode(&self, seq: u64, events: &[Value]) -> String {
         let body = json!({
-            "epoch": self.epoch, "events": events, "nonce": "0".repeat(32),
+            "epoch": self.epoch, "events": events, "nonce": format!("{seq:032x}"),
             "prev_hash": self.prev_hash, "seq": seq, "ts_ms": 1, "v": 1, "writer": self.writer,
         })
         .to_string();
@@ -47,6 +47,7 @@ impl Log {
             key: key.clone(),
             text: text.clone(),
             status: 200,
+            ..LogWrite::default()
         });
         self.history.log_at_end.push(LogObject { key, text });
         seq
@@ -56,7 +57,8 @@ impl Log {
         let seq = self.history.log_at_end.len() as u64;
         self.epoch = BASE + seq;
         self.writer = writer.into();
-        self.push(&[json!({"type": "EpochStarted", "epoch": self.epoch})])
+        let (epoch, identity) = (self.epoch, &self.writer);
+        self.push(&[json!({"type": "EpochStarted", "epoch": epoch, "identity": identity})])
     }
 
     fn decide(&mut self) -> u64 {
@@ -81,6 +83,7 @@ impl Log {
             stamp: Some(stamp.to_string()),
             log: Some("l".into()),
             status,
+            ..ObjectWrite::default()
         });
     }
 
@@ -155,7 +158,12 @@ fn an_acknowledged_append_that_was_overwritten_is_lost() {
 fn a_refused_zombie_append_harms_nothing() {
     let mut log = sound();
     let key = log.history.log_at_end[3].key.clone();
-    log.history.log_writes.push(LogWrite { key, text: "zombie".into(), status: 412 });
+    log.history.log_writes.push(LogWrite {
+        key,
+        text: "zombie".into(),
+        status: 412,
+        ..LogWrite::default()
+    });
     assert!(judge(&log.history).is_green());
 }
 

@@ -2,48 +2,42 @@
 
 use std::collections::BTreeMap;
 
-use super::readable;
-use crate::history::History;
+use super::facts::Facts;
 use crate::verdict::{Finding, Verdict};
 
 /// Walks the epochs of the log at the end.
-pub(super) fn judge(history: &History) -> Verdict {
-    let records = readable(&history.log_at_end);
+pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     let mut findings = Vec::new();
-    let mut writers: BTreeMap<u64, String> = BTreeMap::new();
-    let mut base = 0;
-    let mut current = 0;
-    for record in &records {
-        let place = format!("seq {}", record.seq);
+    let mut writers: BTreeMap<u64, &str> = BTreeMap::new();
+    let base = facts.base;
+    let mut current = base;
+    for stored in &facts.records {
+        let record = &stored.record;
         let mut find = |expected: String, found: String| {
-            findings.push(Finding { place: place.clone(), expected, found });
+            let finding = Finding::new(format!("seq {}", record.seq), expected, found);
+            findings.push(finding.at(stored.place).at_some(stored.accepted));
         };
-        for event in &record.events {
-            match event.name.as_str() {
-                "LogStarted" => {
-                    base = event.number("base").unwrap_or_default();
-                    current = base;
-                }
-                "EpochStarted" => {
-                    let claimed = event.number("epoch").unwrap_or_default();
-                    if claimed != base + record.seq {
-                        find(format!("epoch {}", base + record.seq), format!("epoch {claimed}"));
-                    }
-                    if claimed <= current && record.seq > 0 {
-                        find(format!("an epoch above {current}"), format!("epoch {claimed}"));
-                    }
-                    current = claimed;
-                }
-                _ => {}
+        for event in record.events.iter().filter(|event| event.name == "EpochStarted") {
+            let claimed = event.number("epoch").unwrap_or_default();
+            if claimed != base + record.seq {
+                find(format!("epoch {}", base + record.seq), format!("epoch {claimed}"));
             }
+            if claimed <= current {
+                find(format!("an epoch above {current}"), format!("epoch {claimed}"));
+            }
+            let identity = event.text("identity").unwrap_or_default();
+            if identity != record.writer {
+                find(format!("identity {}", record.writer), format!("identity {identity}"));
+            }
+            current = claimed;
         }
         if record.epoch != current {
             find(format!("epoch {current}"), format!("epoch {}", record.epoch));
         }
-        let writer = writers.entry(record.epoch).or_insert_with(|| record.writer.clone());
-        if *writer != record.writer {
+        let writer = *writers.entry(record.epoch).or_insert(&record.writer);
+        if writer != record.writer {
             find(format!("writer {writer}"), format!("writer {}", record.writer));
         }
     }
-    Verdict::from_findings(findings, records.len() as u64, "no record can be read")
+    Verdict::from_findings(findings, facts.records.len() as u64, "no record can be read")
 }

@@ -2,41 +2,144 @@
 //! incarnation does.
 //!
 //! The order is the API server's own order of effects, so this is a little stronger than the
-//! invariant, which speaks of acknowledged writes.
+//! invariant, which speaks of acknowledged writes. What the fence rests on is checked with it: a
+//! stored stamp never falls or vanishes whoever writes, nobody but the operator sets one, the
+//! operator takes over nobody's object, and it deletes only what a stamped write has marked.
 
 use std::collections::BTreeMap;
 
-use crate::history::History;
+use super::facts::{Facts, Place, Seen};
+use crate::history::ObjectWrite;
+use crate::reference::{is_managed, is_marked};
 use crate::verdict::{Finding, Verdict};
 
-/// Follows the stamp of every incarnation that the operator wrote.
-pub(super) fn judge(history: &History) -> Verdict {
-    let mut findings = Vec::new();
-    let mut highest: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut checked = 0;
-    for (index, write) in history.object_writes.iter().enumerate() {
-        let managed = write.object.split('/').next().is_some_and(is_managed_kind);
-        if !write.took_effect() || write.user != history.operator || !managed {
-            continue;
-        }
-        checked += 1;
-        let mut find = |expected: String, found: String| {
-            let place = format!("write {index}, {} {}", write.verb, write.object);
-            findings.push(Finding { place, expected, found });
-        };
-        let Some(stamp) = write.stamp.as_deref().and_then(|text| text.parse::<u64>().ok()) else {
-            find("a stamp".into(), format!("{:?}", write.stamp));
-            continue;
-        };
-        let highest = highest.entry(write.uid.as_str()).or_insert(stamp);
-        if stamp < *highest {
-            find(format!("a stamp of at least {highest}"), format!("stamp {stamp}"));
-        }
-        *highest = stamp.max(*highest);
-    }
-    Verdict::from_findings(findings, checked, "the operator wrote no managed object")
+/// What is known of a living incarnation.
+#[derive(Clone, Copy)]
+struct Known {
+    stamp: Option<u64>,
+    /// Whether it is marked for deletion, if its content was seen.
+    marked: Option<bool>,
+    place: Place,
 }
 
-fn is_managed_kind(kind: &str) -> bool {
-    ["ConfigMap", "PersistentVolumeClaim", "Deployment", "NetworkPolicy", "Job"].contains(&kind)
+/// Follows the stamp of every incarnation.
+pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
+    let mut walk = Walk { operator: facts.operator, known: BTreeMap::new(), findings: Vec::new() };
+    let mut checked = 0;
+    for seen in &facts.object_writes {
+        let write = seen.what;
+        if !write.took_effect() || !is_managed(&write.object) || write.uid.is_empty() {
+            continue;
+        }
+        checked += u64::from(write.user == facts.operator);
+        walk.step(seen);
+    }
+    Verdict::from_findings(walk.findings, checked, "the operator wrote no managed object")
+}
+
+struct Walk<'a> {
+    operator: &'a str,
+    known: BTreeMap<&'a str, Known>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Walk<'a> {
+    fn step(&mut self, seen: &Seen<'a, ObjectWrite>) {
+        let write = seen.what;
+        let ours = write.user == self.operator;
+        let before = self.known.get(write.uid.as_str()).copied();
+        if write.verb == "delete" && ours {
+            self.deleted(seen, before);
+        }
+        if write.removed {
+            self.known.remove(write.uid.as_str());
+            return;
+        }
+        if write.verb == "delete" && write.stamp.is_none() {
+            // Without the object, a delete says nothing of what is stored.
+            return;
+        }
+        let stamp = write.stamp.as_deref().and_then(|text| text.parse::<u64>().ok());
+        if write.stamp.is_some() && stamp.is_none() {
+            self.find(seen, before, "a stamp that is a number".into(), &write.stamp);
+        } else if ours {
+            self.written(seen, before, stamp);
+        } else {
+            self.written_by_others(seen, before, stamp);
+        }
+        let marked = write.value.as_deref().map(is_marked);
+        let marked = marked.or(before.and_then(|before| before.marked));
+        // What was reported once is not repeated: the highest stamp stays the measure.
+        let stamp = stamp.max(before.and_then(|before| before.stamp));
+        let place = if before.is_some_and(|b| b.stamp == stamp && b.marked == marked) {
+            before.map_or(seen.place, |before| before.place)
+        } else {
+            seen.place
+        };
+        self.known.insert(&write.uid, Known { stamp, marked, place });
+    }
+
+    fn written(&mut self, seen: &Seen<'a, ObjectWrite>, before: Option<Known>, stamp: Option<u64>) {
+        match (before.map(|before| before.stamp), stamp) {
+            (_, None) => self.find(seen, before, "a stamp".into(), &seen.what.stamp),
+            (Some(None), Some(_)) if seen.what.changed => {
+                let expected = "no write to an object that is not the operator's".into();
+                self.find(seen, before, expected, &seen.what.stamp);
+            }
+            (Some(Some(highest)), Some(stamp)) if stamp < highest => {
+                let expected = format!("a stamp of at least {highest}");
+                self.find(seen, before, expected, &seen.what.stamp);
+            }
+            _ => {}
+        }
+    }
+
+    fn written_by_others(
+        &mut self,
+        seen: &Seen<'a, ObjectWrite>,
+        before: Option<Known>,
+        stamp: Option<u64>,
+    ) {
+        let write = seen.what;
+        let expected = match before {
+            Some(before) => before.stamp,
+            None if write.verb == "create" || write.status == 201 => None,
+            None => return,
+        };
+        if stamp != expected {
+            let who = &write.user;
+            self.find(seen, before, format!("{who} leaves stamp {expected:?}"), &write.stamp);
+        }
+        let marks = write.value.as_deref().is_some_and(is_marked);
+        if marks && before.is_none_or(|before| before.marked == Some(false)) {
+            let expected = format!("no mark for deletion by {}", write.user);
+            self.find(seen, before, expected, &Some("marked".to_owned()));
+        }
+    }
+
+    fn deleted(&mut self, seen: &Seen<'a, ObjectWrite>, before: Option<Known>) {
+        let expected = || "a delete after a stamped write that marks this incarnation".into();
+        match before {
+            None => self.find(seen, before, expected(), &Some("no write to it".to_owned())),
+            Some(known) if known.stamp.is_none() || known.marked == Some(false) => {
+                let found = if known.stamp.is_none() { "no stamp" } else { "no mark" };
+                self.find(seen, before, expected(), &Some(found.to_owned()));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn find(
+        &mut self,
+        seen: &Seen<'a, ObjectWrite>,
+        before: Option<Known>,
+        expected: String,
+        found: &Option<String>,
+    ) {
+        let write = seen.what;
+        let place = format!("write {}, {} {}", seen.index, write.verb, write.object);
+        let found = found.as_ref().map_or("none".to_owned(), ToString::to_string);
+        let finding = Finding::new(place, expected, found);
+        self.findings.push(finding.at_some(before.map(|b| b.place)).at(seen.place));
+    }
 }

@@ -1,30 +1,65 @@
 //! One oracle per invariant, each in the file named after it.
 
+mod bounds;
+pub(crate) mod facts;
+mod i10_tamper;
 mod i1_chain;
 mod i2_durable;
 mod i3_epoch;
 mod i4_fenced;
+mod i5_effects;
 mod i5_intent;
+mod i6_replay;
+mod i7_one_leader;
+mod i8_converge;
+mod i9_least_privilege;
 
-use crate::history::{History, LogObject};
-use crate::record::LogRecord;
-use crate::verdict::{Invariant, Report};
+use crate::event::Line;
+use crate::history::History;
+use crate::verdict::{Invariant, Report, Verdict};
+use facts::Facts;
 
-/// Judges every invariant that a history of writes can show.
+pub use bounds::Bounds;
+pub use i9_least_privilege::unused_rights;
+pub use i10_tamper::{LOG_REFUSED, UNDETECTABLE};
+
+/// Judges every invariant that a bare history of writes can show: I1 to I5.
 #[must_use]
 pub fn judge(history: &History) -> Report {
-    Report {
-        verdicts: vec![
-            (Invariant::I1Chain, i1_chain::judge(history)),
-            (Invariant::I2Durable, i2_durable::judge(history)),
-            (Invariant::I3Epoch, i3_epoch::judge(history)),
-            (Invariant::I4Fenced, i4_fenced::judge(history)),
-            (Invariant::I5Intent, i5_intent::judge(history)),
-        ],
-    }
+    let facts = Facts::of_history(history);
+    Report { verdicts: of_writes(&facts).into() }
 }
 
-/// The records that can be read, in the order of their keys; I1 speaks of those that cannot.
-fn readable(log: &[LogObject]) -> Vec<LogRecord> {
-    log.iter().filter_map(|object| LogRecord::parse(&object.text).ok()).collect()
+/// Judges all ten invariants by the event stream of a run.
+///
+/// What a fault of the run may break is excused, and shown as such.
+#[must_use]
+pub fn judge_stream(lines: &[Line]) -> Report {
+    let facts = Facts::of_lines(lines);
+    let mut verdicts: Vec<(Invariant, Verdict)> = of_writes(&facts).into();
+    verdicts.extend([
+        (Invariant::I6Replay, i6_replay::judge(&facts)),
+        (Invariant::I7OneLeader, i7_one_leader::judge(&facts)),
+        (Invariant::I8Converge, i8_converge::judge(&facts)),
+        (Invariant::I9LeastPrivilege, i9_least_privilege::judge(&facts)),
+        (Invariant::I10Tamper, i10_tamper::judge(&facts)),
+    ]);
+    let excuses = facts.head.map_or(&[][..], |head| &head.excused);
+    for (invariant, verdict) in &mut verdicts {
+        if let Some(excuse) = excuses.iter().find(|excuse| excuse.invariant == *invariant) {
+            let plain = std::mem::replace(verdict, Verdict::Pass { checked: 0 });
+            *verdict = plain.excused(&excuse.fault);
+        }
+    }
+    Report { verdicts }
+}
+
+fn of_writes(facts: &Facts<'_>) -> [(Invariant, Verdict); 5] {
+    [
+        (Invariant::I1Chain, i1_chain::judge(facts)),
+        (Invariant::I2Durable, i2_durable::judge(facts)),
+        (Invariant::I3Epoch, i3_epoch::judge(facts)),
+        (Invariant::I4Fenced, i4_fenced::judge(facts)),
+        (Invariant::I5Intent, i5_intent::judge(facts)),
+    ]
 }

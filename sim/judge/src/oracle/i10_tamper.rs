@@ -1,0 +1,62 @@
+//! I10: each listed manipulation of the log is detected, or listed as undetectable.
+//!
+//! Two kinds of lines: a manipulation of a copy of the final log (`Tampered`), which the binary's
+//! own reader must notice; and a fault `tamper-…` or `bit-rot`, after which some replica
+//! must halt over the log, or refuse it at its start.
+
+use super::facts::Facts;
+use crate::event::Event;
+use crate::verdict::{Finding, Verdict};
+
+/// Manipulations that no reader of the log alone can notice, and what would show them. A
+/// `Tampered::how` that begins with one of these need not be detected; nor need a fault whose name
+/// is one of these with `tamper-` before it and `-` for each space.
+pub const UNDETECTABLE: [(&str, &str); 3] = [
+    ("truncated tail", "a checkpoint kept outside the bucket, or the stamp of a younger object"),
+    ("rolled back", "a checkpoint kept outside the bucket, or the stamp of a younger object"),
+    ("emptied", "the stamps of live objects, or a checkpoint kept outside the bucket"),
+];
+
+/// Name of the probe that says: a replica refused the log that it found, without ending.
+pub const LOG_REFUSED: &str = "log-refused";
+
+const FAULT: &str = "tamper-";
+const BIT_ROT: &str = "bit-rot";
+
+/// Compares what was done to the log with what was noticed.
+pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
+    let mut findings = Vec::new();
+    let mut checked = 0;
+    let noticed = facts.placed().filter(|(_, line)| match &line.event {
+        Event::Exited { corrupt, .. } => *corrupt,
+        Event::Probe { probe } => probe == LOG_REFUSED,
+        _ => false,
+    });
+    let last_noticed = noticed.last().map(|(place, _)| place);
+    for (place, line) in facts.placed() {
+        match &line.event {
+            Event::Tampered { how, detected } => {
+                checked += 1;
+                if !detected && !UNDETECTABLE.iter().any(|(name, _)| how.starts_with(name)) {
+                    findings.push(Finding::new(how, "detected", "not noticed").at(place));
+                }
+            }
+            Event::FaultBegan { fault, detail } if fault.starts_with(FAULT) || fault == BIT_ROT => {
+                checked += 1;
+                let seen = last_noticed.is_some_and(|noticed| place.is_before(noticed));
+                if !seen && !is_undetectable(fault) {
+                    let expected = "a replica that halts or refuses the log afterwards";
+                    let found = format!("nobody noticed: {detail}");
+                    findings.push(Finding::new(fault, expected, found).at(place));
+                }
+            }
+            _ => {}
+        }
+    }
+    Verdict::from_findings(findings, checked, "no manipulation of the log was tried")
+}
+
+fn is_undetectable(fault: &str) -> bool {
+    let words = fault.strip_prefix(FAULT).unwrap_or_default().replace('-', " ");
+    UNDETECTABLE.iter().any(|(name, _)| words.starts_with(name))
+}

@@ -1,0 +1,117 @@
+//! I8 on streams: a leader in time, the desired state in time, and then nothing more.
+
+use rynxs_judge::event::Event;
+use rynxs_judge::oracle::Bounds;
+use rynxs_judge::{Invariant, Verdict};
+use serde_json::json;
+
+use crate::only;
+use crate::story::{OPERATOR, Story, head, object};
+
+const MS: u64 = 1_000_000;
+
+fn settled() -> Story {
+    let mut story = Story::begin();
+    story.user("Agent", "a", json!({}));
+    story.settle();
+    story
+}
+
+/// Longer than every bound of a story's head.
+fn long_ms() -> u64 {
+    bounds().state_ns / MS + 60_000
+}
+
+fn bounds() -> Bounds {
+    Bounds::new(&head().terms, head().terms.request_timeout_ms, 10, false)
+}
+
+#[test]
+fn a_run_that_nobody_leads_is_found() {
+    let mut story = settled();
+    story.stop_leading();
+    story.heal();
+    story.pass(long_ms());
+    story.say("run", Event::Note { text: "still nobody".into() });
+    story.end();
+    let found = only(&story, Invariant::I8Converge);
+    assert_eq!((found[0].place.as_str(), found[0].found.as_str()), ("leadership", "nobody leads"));
+    assert_eq!(found[0].lines.len(), 2);
+}
+
+#[test]
+fn an_object_that_nobody_mends_is_found_once() {
+    let mut story = settled();
+    let name = object("NetworkPolicy", "a-runtime");
+    let mut open = story.api[&name].clone();
+    open["spec"]["egress"] = json!([]);
+    story.put("alice", &name, open, "");
+    story.heal();
+    story.pass(long_ms());
+    story.end();
+    let found = only(&story, Invariant::I8Converge);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].found.contains("spec.egress"), "{found:?}");
+}
+
+#[test]
+fn a_run_that_ends_too_early_is_unknown() {
+    let mut story = settled();
+    let name = object("Deployment", "a-runtime");
+    let mut gone = story.api[&name].clone();
+    gone["spec"]["replicas"] = json!(3);
+    story.put("alice", &name, gone, "");
+    story.heal();
+    story.end();
+    let report = story.report();
+    assert!(matches!(report.of(Invariant::I8Converge), Verdict::Unknown { .. }), "{report}");
+}
+
+#[test]
+fn an_operator_that_goes_on_writing_is_found() {
+    let mut story = settled();
+    story.heal();
+    story.pass(15_000);
+    let name = object("ConfigMap", "a-spec");
+    let same = story.api[&name].clone();
+    story.put(OPERATOR, &name, same, "");
+    story.end();
+    let found = only(&story, Invariant::I8Converge);
+    assert_eq!(found[0].found, "apply ConfigMap/team-a/a-spec");
+}
+
+#[test]
+fn another_leader_where_nothing_is_broken_is_found() {
+    let mut story = settled();
+    story.heal();
+    // Who was about to stop when the faults ended may still do so for as long as an election takes.
+    story.pass(bounds().leader_ns / MS + 15_000);
+    story.lead("rynxs-1_2");
+    story.end();
+    let found = only(&story, Invariant::I8Converge);
+    assert!(found[0].found.contains("EpochStarted"), "{found:?}");
+}
+
+#[test]
+fn what_a_person_changes_after_the_faults_is_mended_in_peace() {
+    let mut story = settled();
+    story.heal();
+    story.pass(5_000);
+    story.user("Agent", "a", json!({ "operatingMode": "Suspended" }));
+    story.pass(5_000);
+    story.settle();
+    story.end();
+    assert!(story.report().is_green(), "{}", story.report());
+}
+
+#[test]
+fn a_silent_watch_may_take_until_the_next_resync() {
+    let mut story = settled();
+    story.say("nemesis", Event::FaultBegan { fault: "drop-events".into(), detail: String::new() });
+    story.user("Agent", "a", json!({ "operatingMode": "Suspended" }));
+    story.heal();
+    story.pass(long_ms());
+    story.settle();
+    story.end();
+    assert!(story.report().is_green(), "{}", story.report());
+}

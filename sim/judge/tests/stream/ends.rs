@@ -1,0 +1,128 @@
+//! I7, I9 and I10: leaders, rights, and manipulations.
+
+use rynxs_judge::event::{Event, Line};
+use rynxs_judge::{Invariant, Verdict, unused_rights};
+use serde_json::json;
+
+use crate::only;
+use crate::story::Story;
+
+const S: u64 = 1_000_000_000;
+
+fn settled() -> Story {
+    let mut story = Story::begin();
+    story.user("Agent", "a", json!({}));
+    story.settle();
+    story
+}
+
+fn ended(mut story: Story) -> Story {
+    story.heal();
+    story.settle();
+    story.end();
+    story
+}
+
+#[test]
+fn two_valid_leaders_are_found_with_both_their_lines() {
+    let mut story = settled();
+    let until_ns = Some(story.now_ns() + 60 * S);
+    let other = story.say("rynxs-1", Event::Guard { until_ns });
+    story.say("rynxs-1", Event::Guard { until_ns });
+    story.say("rynxs-1", Event::Guard { until_ns: None });
+    let found = only(&ended(story), Invariant::I7OneLeader);
+    assert_eq!(found.len(), 1, "told once: {found:?}");
+    assert_eq!(found[0].lines[1], other);
+}
+
+#[test]
+fn a_frozen_leader_counts_for_as_long_as_its_clock_says_so() {
+    let mut story = settled();
+    let until_ns = Some(story.now_ns() + 3 * S);
+    story.say("rynxs-0", Event::Guard { until_ns });
+    story.say("rynxs-0", Event::Frozen);
+    let until_ns = Some(story.now_ns() + 20 * S);
+    story.say("rynxs-1", Event::Guard { until_ns });
+    assert!(story.report().of(Invariant::I7OneLeader).is_fail());
+}
+
+#[test]
+fn a_leader_whose_time_is_over_or_who_is_killed_holds_nothing() {
+    for killed in [false, true] {
+        let mut story = settled();
+        let node = "rynxs-0";
+        let until_ns = Some(story.now_ns() + 3 * S);
+        story.say(node, Event::Guard { until_ns });
+        if killed {
+            story.say(node, Event::Killed { why: String::new() });
+        } else {
+            story.say(node, Event::Frozen);
+            story.skip(4_000);
+        }
+        let until_ns = Some(story.now_ns() + 5 * S);
+        story.say("rynxs-1", Event::Guard { until_ns });
+        let report = story.report();
+        assert!(report.of(Invariant::I7OneLeader).is_pass(), "{report}");
+    }
+}
+
+#[test]
+fn a_refused_right_is_found_and_an_unused_one_over_all_runs() {
+    let mut story = settled();
+    story.say("run", Event::RightRefused { what: "get pods".into(), times: 0 });
+    story.say("run", Event::RightRefused { what: "delete agents".into(), times: 2 });
+    let found = only(&ended(story), Invariant::I9LeastPrivilege);
+    assert_eq!(found[0].place, "delete agents");
+    let right = |right: &str, uses| Line {
+        t_ns: 0,
+        node: "run".into(),
+        event: Event::Right { right: right.into(), uses },
+    };
+    let one = [right("a", 0), right("b", 0), right("c", 1)];
+    let two = [right("a", 0), right("b", 3), right("c", 0)];
+    assert_eq!(unused_rights([&one[..], &two[..]]), ["a"]);
+}
+
+#[test]
+fn a_manipulation_that_nobody_notices_is_found_unless_it_is_listed() {
+    for (how, found) in [("two records swapped", true), ("truncated tail by 3", false)] {
+        let mut story = settled();
+        story.say("run", Event::Tampered { how: how.into(), detected: false });
+        let report = ended(story).report();
+        assert_eq!(report.of(Invariant::I10Tamper).is_fail(), found, "{how}: {report}");
+    }
+}
+
+#[test]
+fn a_tampered_run_must_halt_or_refuse() {
+    let fault = |name: &str| Event::FaultBegan { fault: name.into(), detail: "x".into() };
+    let halted = Event::Exited { why: "hash".into(), corrupt: true, bug: false };
+    let left = Event::Exited { why: "asked to".into(), corrupt: false, bug: false };
+    let refused = Event::Probe { probe: rynxs_judge::oracle::LOG_REFUSED.into() };
+    for (name, after, found) in [
+        ("tamper-swap", None, true),
+        ("tamper-swap", Some(left), true),
+        ("tamper-swap", Some(halted.clone()), false),
+        ("bit-rot", None, true),
+        ("bit-rot", Some(halted), false),
+        ("tamper-delete", Some(refused), false),
+        ("tamper-truncated-tail", None, false),
+    ] {
+        let mut story = settled();
+        story.say("nemesis", fault(name));
+        if let Some(after) = after {
+            story.say("rynxs-1", after);
+        }
+        let report = ended(story).report();
+        assert_eq!(report.of(Invariant::I10Tamper).is_fail(), found, "{name}: {report}");
+    }
+}
+
+#[test]
+fn without_lines_about_them_these_are_unknown() {
+    let story = settled();
+    let report = story.report();
+    for invariant in [Invariant::I8Converge, Invariant::I9LeastPrivilege, Invariant::I10Tamper] {
+        assert!(matches!(report.of(invariant), Verdict::Unknown { .. }), "{report}");
+    }
+}
