@@ -1,8 +1,8 @@
 //! rynxs lies: a deterministic world in which the shipped operator runs.
 //!
 //! A run is a scenario and a seed. The operator's own requests, as encoded bytes, travel through
-//! simulated time to the models of the Kubernetes API and of S3; the same scenario and seed give
-//! the same event stream, byte for byte.
+//! simulated time to the models of the Kubernetes API and of S3, and everything on the way lies;
+//! the same scenario and seed give the same event stream, byte for byte.
 
 #[cfg(not(madsim))]
 compile_error!(
@@ -11,14 +11,23 @@ compile_error!(
 );
 
 mod clock;
+mod disk;
 mod entropy;
-mod history;
-mod network;
-mod no_disk;
-mod scenario;
+pub mod enumerate;
+pub mod explore;
+pub mod fault;
+pub mod frontier;
+mod machine;
+mod net;
+pub mod planted;
+pub mod probe;
+pub mod scenario;
+pub mod shrink;
 mod stream;
+pub mod trial;
+mod verify;
 mod world;
 
-pub use scenario::{Scenario, Step};
-pub use stream::Stream;
-pub use world::{Outcome, run};
+pub use scenario::Scenario;
+pub use stream::{fingerprint, text};
+pub use world::{Outcome, Stats, run};

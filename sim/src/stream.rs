@@ -1,69 +1,53 @@
-//! The run's event stream: one JSON line per thing that happened, and a fingerprint over all bytes.
+//! The run's event stream, and a fingerprint over its bytes.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use serde::Serialize;
+use madsim::time::TimeHandle;
+use rynxs_judge::event::{Event, Line};
 use sha2::{Digest, Sha256};
 
-/// One line of `events.jsonl`.
-#[derive(Serialize)]
-struct Line<'a> {
-    /// True time since the start, nanoseconds.
-    t_ns: u64,
-    /// Where it happened.
-    node: &'a str,
-    /// What happened.
-    event: &'a str,
-    /// Details.
-    detail: &'a str,
-}
-
-#[derive(Default)]
-struct Lines {
-    text: String,
-    count: u64,
-}
-
-/// The stream of one run; clones write to the same one.
+/// The stream of one run while it is written; clones write to the same one.
 #[derive(Clone, Default)]
-pub struct Stream {
-    lines: Arc<Mutex<Lines>>,
+pub(crate) struct Stream {
+    lines: Arc<Mutex<Vec<Line>>>,
 }
 
 impl Stream {
-    /// Adds one line.
-    pub(crate) fn push(&self, at: Duration, node: &str, event: &str, detail: &str) {
-        let t_ns = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
-        let line = serde_json::to_string(&Line { t_ns, node, event, detail })
-            .expect("a line is three texts and a number");
-        let mut lines = self.lines.lock().expect("no writer panics while it holds the lines");
-        lines.text.push_str(&line);
-        lines.text.push('\n');
-        lines.count += 1;
+    /// Adds what happens at this moment.
+    pub(crate) fn push(&self, node: &str, event: Event) {
+        let line = Line { t_ns: now_ns(), node: node.to_owned(), event };
+        self.lines.lock().expect("no writer panics while it holds the lines").push(line);
     }
 
-    /// The whole stream, as it is written to `events.jsonl`.
-    #[must_use]
-    pub fn text(&self) -> String {
-        self.lines.lock().expect("no writer panics while it holds the lines").text.clone()
+    /// All lines so far; the stream is empty afterwards.
+    pub(crate) fn take(&self) -> Vec<Line> {
+        std::mem::take(&mut *self.lines.lock().expect("no writer panics while it holds the lines"))
     }
+}
 
-    /// Number of lines.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.lines.lock().expect("no writer panics while it holds the lines").count
-    }
+/// True time since the start of the run, nanoseconds.
+pub(crate) fn now_ns() -> u64 {
+    u64::try_from(TimeHandle::current().elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
 
-    /// Whether nothing happened.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+/// A finished stream as the text of `events.jsonl`.
+#[must_use]
+pub fn text(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&serde_json::to_string(line).expect("a line is plain data"));
+        text.push('\n');
     }
+    text
+}
 
-    /// SHA-256 of all bytes, as hex: equal streams, equal fingerprints.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        Sha256::digest(self.text().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+/// SHA-256 of the text of `events.jsonl`, as hex: equal streams, equal fingerprints.
+#[must_use]
+pub fn fingerprint(lines: &[Line]) -> String {
+    let mut hasher = Sha256::new();
+    for line in lines {
+        hasher.update(serde_json::to_vec(line).expect("a line is plain data"));
+        hasher.update(b"\n");
     }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

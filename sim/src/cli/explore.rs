@@ -1,0 +1,221 @@
+//! `rynxs-sim explore`: a campaign of random scenarios.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rynxs_sim::explore::{Plan, Tally, explore};
+use rynxs_sim::scenario::strategy::{Bias, Size};
+use rynxs_sim::shrink::shrink;
+use rynxs_sim::trial::{Shown, trial};
+use rynxs_sim::{probe, scenario};
+
+use super::files::{claim, comment, picture, write};
+use super::{Done, Exit, Trouble, duration};
+
+/// Runs random scenarios until the time is over or one fails; a failure is shrunk, written down and
+/// drawn.
+///
+/// One run in sixteen is made twice and compared byte for byte.
+#[derive(Args, Debug)]
+pub(crate) struct Explore {
+    /// How long, as 90s, 20m or 2h.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    time: Duration,
+    /// End after so many runs, too.
+    #[arg(long)]
+    runs: Option<u64>,
+    /// Threads; all cores by default.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// The seed of the first run; drawn from the clock by default, and printed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Most Agents of a run.
+    #[arg(long, default_value_t = Size::default().agents)]
+    agents: u32,
+    /// Most steps of users in a run.
+    #[arg(long, default_value_t = Size::default().edits)]
+    edits: usize,
+    /// Most faults of a run.
+    #[arg(long, default_value_t = Size::default().faults)]
+    faults: usize,
+    /// Go on until so many runs have failed.
+    #[arg(long, default_value_t = 1)]
+    failures: usize,
+    /// A probe that was never hit does not fail the campaign: for short ones.
+    #[arg(long)]
+    any_probes: bool,
+    /// Folder for what fails.
+    #[arg(long, default_value = "sim-failures")]
+    out: PathBuf,
+    /// Longest time for shrinking one failure.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    shrink_time: Duration,
+    /// Which scenarios are drawn: the usual mix, logs in files only, or many sessions.
+    #[arg(long, default_value = "mix", value_parser = bias)]
+    bias: Bias,
+    /// Say on the last line, as JSON, what was found first.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Time between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+impl Explore {
+    pub(crate) fn run(&self) -> Done {
+        if self.agents == 0 || self.edits == 0 {
+            return Err(Trouble::usage("--agents and --edits must be at least 1"));
+        }
+        let threads = self.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
+        let seed = self.seed.unwrap_or_else(fresh_seed);
+        let size = Size {
+            agents: self.agents,
+            edits: self.edits,
+            faults: self.faults,
+            bias: self.bias,
+            ..Size::default()
+        };
+        let plan = Plan {
+            seed,
+            runs: self.runs.unwrap_or(u64::MAX),
+            time: self.time,
+            threads,
+            size,
+            failures: self.failures.max(1),
+        };
+        eprintln!("exploring from seed {seed} on {threads} threads");
+        // Panics of runs are verdicts here, not noise between lines of progress.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let began = Instant::now();
+        let told = Mutex::new(began);
+        let tally = explore(&plan, |tally, _| {
+            let mut told = told.lock().expect("progress does not panic");
+            if told.elapsed() >= PROGRESS {
+                *told = Instant::now();
+                eprintln!("{}", progress(tally, began.elapsed()));
+            }
+        });
+        say_part!("{}", table(&tally, began.elapsed(), threads));
+        let exit = self.judge(&tally, began.elapsed());
+        std::panic::set_hook(hook);
+        exit
+    }
+
+    fn judge(&self, tally: &Tally, _took: Duration) -> Done {
+        let mut exit = Exit::Green;
+        let mut first = None;
+        for failure in &tally.failures {
+            exit = Exit::of(&failure.shown);
+            say!("\nseed {}: {}", failure.seed, failure.shown);
+            eprintln!("shrinking for at most {:?} …", self.shrink_time);
+            let shrunk = shrink(&failure.scenario, failure.seed, &failure.shown, self.shrink_time);
+            let again = trial(&shrunk.scenario, shrunk.seed, false);
+            let name = format!("{}-{}", claim(&failure.shown), failure.seed);
+            let folder = self.out.join(&name);
+            let file = folder.join("scenario.yaml");
+            write(&file, &scenario::write(&shrunk.scenario, &comment(&again, shrunk.seed)))?;
+            let command = format!("rynxs-sim replay {} --seed {}", file.display(), shrunk.seed);
+            let steps = shrunk.scenario.steps.len();
+            say!("shrunk to {steps} steps in {} runs: {}", shrunk.runs, file.display());
+            if let Some(outcome) = &again.outcome {
+                say_part!("{}", outcome.report);
+                let page = picture(&again, &folder, &again.shown.to_string(), &command)?;
+                say!("picture: {}", page.display());
+            }
+            say!("{command}");
+            let mut told = told(&failure.shown);
+            told["seed"] = shrunk.seed.into();
+            told["steps"] = steps.into();
+            told["file"] = file.display().to_string().into();
+            first.get_or_insert(told);
+        }
+        if self.json {
+            say!("{}", serde_json::json!({"runs": tally.runs, "failure": first}));
+        }
+        let never = tally.never_hit();
+        if exit == Exit::Green && !self.any_probes && !never.is_empty() {
+            say!("\nprobes that were never hit: {}", never.join(", "));
+            return Ok(Exit::Unknown);
+        }
+        Ok(exit)
+    }
+}
+
+/// What a run showed, for programs: its kind, and the invariants that it violated.
+pub(super) fn told(shown: &Shown) -> serde_json::Value {
+    let (kind, invariants) = match shown {
+        Shown::Violated(invariants) => ("violated", invariants.as_slice()),
+        Shown::Differs(_) => ("differs", &[][..]),
+        Shown::Panicked(_) => ("panicked", &[][..]),
+        Shown::Unknown(_) => ("unknown", &[][..]),
+        Shown::Green => ("green", &[][..]),
+        Shown::Refused(_) => ("refused", &[][..]),
+    };
+    let short = |invariant: &rynxs_judge::Invariant| {
+        let text = invariant.to_string();
+        text.split(' ').next().unwrap_or_default().to_owned()
+    };
+    let invariants: Vec<String> = invariants.iter().map(short).collect();
+    serde_json::json!({"kind": kind, "invariants": invariants})
+}
+
+/// Reads `mix`, `file` or `sessions`.
+fn bias(text: &str) -> Result<Bias, String> {
+    match text {
+        "mix" => Ok(Bias::Mix),
+        "file" => Ok(Bias::File),
+        "sessions" => Ok(Bias::Sessions),
+        _ => Err(format!("{text:?} is none of mix, file, sessions")),
+    }
+}
+
+/// A seed that nobody chose.
+fn fresh_seed() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(1, |since| u64::try_from(since.as_millis()).unwrap_or(1))
+}
+
+fn progress(tally: &Tally, took: Duration) -> String {
+    let seconds = took.as_secs_f64();
+    let hit = tally.probes.values().filter(|hits| **hits > 0).count();
+    format!(
+        "{:4.0}s  {} runs ({:.1}/s)  {:.0} simulated s/s  {} take-overs  {} faults  {} of {} \
+         probes  {} failed",
+        seconds,
+        tally.runs,
+        tally.runs as f64 / seconds,
+        tally.simulated.as_secs_f64() / seconds,
+        tally.takeovers,
+        tally.faults,
+        hit,
+        probe::CATALOGUE.len(),
+        tally.failures.len(),
+    )
+}
+
+fn table(tally: &Tally, took: Duration, threads: usize) -> String {
+    let mut text = String::new();
+    let seconds = took.as_secs_f64() * threads as f64;
+    let mut row = |name: &str, value: String| text.push_str(&format!("{name:<28}{value}\n"));
+    row("runs", format!("{} ({} of them twice)", tally.runs, tally.twice));
+    row("simulated time", format!("{:.0} s", tally.simulated.as_secs_f64()));
+    row("simulated s per core and s", format!("{:.0}", tally.simulated.as_secs_f64() / seconds));
+    row("requests of replicas", tally.requests.to_string());
+    row("take-overs", tally.takeovers.to_string());
+    row("faults", tally.faults.to_string());
+    row("failed", tally.failures.len().to_string());
+    let unused = tally.unused_rights();
+    row("rights never needed", format!("{} {}", unused.len(), unused.join(", ")));
+    text.push_str("\nprobe                                           hits\n");
+    for probe in probe::CATALOGUE {
+        let hits = tally.probes.get(probe.name).copied().unwrap_or(0);
+        text.push_str(&format!("{:<44}{hits:>8}\n", probe.name));
+    }
+    text
+}

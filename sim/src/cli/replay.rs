@@ -1,0 +1,162 @@
+//! `rynxs-sim replay`, `shrink` and `timeline`: one run, again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use rynxs_judge::event;
+use rynxs_judge::render::{self, Highlight};
+use rynxs_sim::scenario::strategy::{Size, draw};
+use rynxs_sim::trial::{Trial, trial};
+use rynxs_sim::{Scenario, fingerprint, scenario};
+
+use super::files::{self, comment, highlights, picture, write};
+use super::{Done, Exit, Trouble, duration};
+
+/// Which run.
+#[derive(Args, Debug)]
+struct Which {
+    /// The scenario's file; without one, the scenario that `explore` draws for the seed.
+    file: Option<PathBuf>,
+    /// The seed of scheduling and latencies.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Which {
+    fn scenario(&self) -> Result<Scenario, Trouble> {
+        match &self.file {
+            Some(path) => files::scenario(path),
+            None => Ok(draw(self.seed, Size::default())),
+        }
+    }
+
+    fn command(&self, verb: &str) -> String {
+        let file = self.file.as_ref().map(|path| format!(" {}", path.display()));
+        format!("rynxs-sim {verb}{} --seed {}", file.unwrap_or_default(), self.seed)
+    }
+}
+
+/// Runs one scenario under one seed and prints the verdicts.
+#[derive(Args, Debug)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    which: Which,
+    /// Run it twice and compare all bytes.
+    #[arg(long)]
+    twice: bool,
+    /// Print every event, a line each, a column for each node.
+    #[arg(long)]
+    events: bool,
+    /// Print the replicas' own log lines to stderr, as `--log debug`.
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+    /// Write events.jsonl and timeline.html there.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+impl Replay {
+    pub(crate) fn run(&self) -> Done {
+        if let Some(level) = &self.log {
+            let filter = tracing_subscriber::EnvFilter::try_new(level)
+                .map_err(|error| Trouble::usage(format!("--log {level}: {error}")))?;
+            // Without its time: the machine's clock means nothing in there.
+            let lines = tracing_subscriber::fmt().without_time().with_env_filter(filter);
+            lines.with_writer(std::io::stderr).init();
+        }
+        let scenario = self.which.scenario()?;
+        let trial = trial(&scenario, self.which.seed, self.twice);
+        if let Some(outcome) = &trial.outcome {
+            if self.events {
+                let color = std::env::var_os("NO_COLOR").is_none();
+                let options = render::Options { color, ..render::Options::default() };
+                say_part!("{}", render::terminal(&outcome.lines, &highlights(&trial), options));
+            }
+            say_part!("{}", outcome.report);
+            say!("events       {}", outcome.lines.len());
+            say!("fingerprint  {}", fingerprint(&outcome.lines));
+        }
+        say!("{}", trial.shown);
+        let command = self.which.command("replay");
+        if let Some(folder) = &self.out {
+            let page = picture(&trial, folder, &trial.shown.to_string(), &command)?;
+            say!("picture: {}", page.display());
+        }
+        if !trial.shown.is_green() {
+            say!("{command}");
+        }
+        Ok(Exit::of(&trial.shown))
+    }
+}
+
+/// Makes a failing scenario smaller while it violates the same invariant.
+#[derive(Args, Debug)]
+pub(crate) struct Shrink {
+    #[command(flatten)]
+    which: Which,
+    /// Longest time for it.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    time: Duration,
+    /// Where to write what is left; stdout by default.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+impl Shrink {
+    pub(crate) fn run(&self) -> Done {
+        let scenario = self.which.scenario()?;
+        let first = trial(&scenario, self.which.seed, false);
+        if first.shown.is_green() {
+            return Err(Trouble::environment("nothing to shrink: the run is green"));
+        }
+        eprintln!("{}; shrinking for at most {:?} …", first.shown, self.time);
+        let shrunk = rynxs_sim::shrink::shrink(&scenario, self.which.seed, &first.shown, self.time);
+        let again: Trial = trial(&shrunk.scenario, shrunk.seed, false);
+        let text = scenario::write(&shrunk.scenario, &comment(&again, shrunk.seed));
+        let (before, after) = (scenario.steps.len(), shrunk.scenario.steps.len());
+        eprintln!("{before} steps became {after}, in {} runs", shrunk.runs);
+        match &self.out {
+            None => say_part!("{text}"),
+            Some(path) => {
+                write(path, &text)?;
+                say!("rynxs-sim replay {} --seed {}", path.display(), shrunk.seed);
+            }
+        }
+        Ok(Exit::of(&again.shown))
+    }
+}
+
+/// Draws an event stream as one self-contained HTML page.
+#[derive(Args, Debug)]
+pub(crate) struct Timeline {
+    /// `events.jsonl` of a run.
+    events: PathBuf,
+    /// The page.
+    #[arg(long, default_value = "timeline.html")]
+    out: PathBuf,
+}
+
+impl Timeline {
+    pub(crate) fn run(&self) -> Done {
+        let trouble =
+            |error: String| Trouble::environment(format!("{}: {error}", self.events.display()));
+        let text =
+            std::fs::read_to_string(&self.events).map_err(|error| trouble(error.to_string()))?;
+        let lines = event::read(&text).map_err(|error| trouble(error.to_string()))?;
+        let report = rynxs_judge::judge_stream(&lines);
+        let failed = report.verdicts.iter().filter(|(_, verdict)| verdict.is_fail());
+        let highlights: Vec<Highlight> = failed
+            .flat_map(|(invariant, verdict)| {
+                let findings = verdict.findings().iter();
+                findings.map(|finding| Highlight::of(*invariant, finding, finding.lines.clone()))
+            })
+            .collect();
+        let title = self.events.display().to_string();
+        let heading = render::Heading { title: &title, command: None, report: Some(&report) };
+        write(&self.out, &render::timeline_html(&lines, &highlights, &heading))?;
+        say_part!("{report}");
+        say!("picture: {}", self.out.display());
+        Ok(Exit::of(&rynxs_sim::trial::shown(&report)))
+    }
+}

@@ -1,0 +1,9 @@
+//! `rynxs-sim`: find a way to split the brain, shrink it, look at it.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

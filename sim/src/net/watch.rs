@@ -1,0 +1,151 @@
+//! Watches: answers that go on. Events keep their order, arrive late, twice or not at all, and a
+//! connection can break.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, select};
+use futures::{FutureExt, StreamExt};
+use http::Response;
+use madsim::rand::{Rng, thread_rng};
+use rynxs_judge::event::Event;
+use rynxs_operator::ports::{Body, BodyError};
+use serde::Deserialize;
+
+use super::Message;
+use crate::machine::Machine;
+use crate::scenario::{Server, Way};
+use crate::world::World;
+
+/// Most events that travel together.
+const BURST: usize = 64;
+/// How often a stalled connection looks whether the partition is over: TCP's retransmissions.
+const RETRANSMIT: std::time::Duration = std::time::Duration::from_millis(500);
+
+type Chunk = Result<Bytes, BodyError>;
+
+impl Message {
+    /// Puts the way back under the events of a watch.
+    pub(super) fn watched(&self, response: Response<Body>) -> Response<Body> {
+        let (head, body) = response.into_parts();
+        let Body::Stream(events) = body else {
+            return Response::from_parts(head, body);
+        };
+        let (to, from) = mpsc::unbounded();
+        let (alive, gone) = oneshot::channel::<()>();
+        let breaks = to.clone();
+        let carrier = Carrier {
+            world: self.world.clone(),
+            machine: Arc::clone(&self.machine),
+            message: self.id,
+            to,
+        };
+        let broken = self.machine.watch_breaker();
+        self.world.servers_node().spawn(async move {
+            let carrying = carrier.carry(events).boxed();
+            if let Either::Right((Either::Right(_), _)) =
+                select(carrying, select(gone, broken)).await
+            {
+                // A reader that has gone meanwhile need not know.
+                let broke = BodyError::Broken("the connection broke".to_owned());
+                drop(breaks.unbounded_send(Err(broke)));
+            }
+        });
+        // When the reader drops the stream, the carrier learns it.
+        let stream = from.map(move |chunk: Chunk| {
+            let _held_while_read = &alive;
+            chunk
+        });
+        Response::from_parts(head, Body::Stream(stream.boxed()))
+    }
+}
+
+struct Carrier {
+    world: World,
+    machine: Arc<Machine>,
+    message: u64,
+    to: mpsc::UnboundedSender<Chunk>,
+}
+
+impl Carrier {
+    async fn carry(self, events: futures::stream::BoxStream<'static, Chunk>) {
+        let mut bursts = events.ready_chunks(BURST);
+        while let Some(burst) = bursts.next().await {
+            let latency_ms = self.world.latency_ms();
+            let travel = self.machine.link(Server::Api, |link| link.latency(latency_ms));
+            madsim::time::sleep(travel).await;
+            while self.machine.link(Server::Api, |link| link.is_blocked(Way::Answers)) {
+                madsim::time::sleep(RETRANSMIT).await;
+            }
+            for chunk in burst {
+                if self.pass(chunk).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Hands one event over, or not, or twice.
+    fn pass(&self, chunk: Chunk) -> Result<(), ()> {
+        let (doubled, dropped) =
+            self.machine.link(Server::Api, |link| (link.events_doubled, link.events_dropped));
+        let hits = |per_mille: u32| per_mille > 0 && thread_rng().gen_range(0..1_000) < per_mille;
+        if hits(dropped) {
+            return Ok(());
+        }
+        if let Ok(bytes) = &chunk {
+            self.note(bytes);
+            if hits(doubled) {
+                self.to.unbounded_send(Ok(bytes.clone())).map_err(|_| ())?;
+            }
+        }
+        self.to.unbounded_send(chunk).map_err(|_| ())
+    }
+
+    fn note(&self, bytes: &Bytes) {
+        let event = match serde_json::from_slice::<Seen<'_>>(bytes) {
+            Ok(seen) => seen.event(self.message),
+            Err(_) => return,
+        };
+        self.world.note(&self.machine.name, event);
+    }
+}
+
+/// The little of a watch event that the stream tells of.
+#[derive(Deserialize)]
+struct Seen<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow)]
+    object: SeenObject<'a>,
+}
+
+#[derive(Deserialize)]
+struct SeenObject<'a> {
+    #[serde(default)]
+    kind: &'a str,
+    #[serde(default, borrow)]
+    metadata: SeenMetadata<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SeenMetadata<'a> {
+    #[serde(borrow)]
+    namespace: &'a str,
+    name: &'a str,
+    resource_version: &'a str,
+}
+
+impl Seen<'_> {
+    fn event(&self, message: u64) -> Event {
+        let metadata = &self.object.metadata;
+        let object = match metadata.name {
+            "" => String::new(),
+            name => format!("{}/{}/{name}", self.object.kind, metadata.namespace),
+        };
+        let rv = metadata.resource_version.to_owned();
+        Event::Watched { message, kind: self.kind.to_owned(), object, rv }
+    }
+}

@@ -1,0 +1,194 @@
+//! Plots: a few faults and wishes that hit a corner only together, milliseconds apart. Drawn one by
+//! one they would meet once in a thousand runs.
+
+use proptest::prelude::*;
+
+use super::{AgentShape, Child, Do, Meddling, Server, SessionShape, Step, Way, Who, name};
+use crate::scenario::ApiFault;
+
+/// Longer than a lease of 15 s and what follows it.
+fn beyond_lease() -> impl Strategy<Value = u64> {
+    22_000_u64..60_000
+}
+
+/// Around the time that an edit needs to become a record and writes.
+fn moment() -> impl Strategy<Value = u64> {
+    1_u64..400
+}
+
+fn edit(name: String, value: u32) -> Do {
+    Do::ApplyAgent { name, agent: AgentShape { value, ..AgentShape::default() } }
+}
+
+fn steps(steps: Vec<(u64, Do)>) -> Vec<Step> {
+    steps.into_iter().map(|(at_ms, what)| Step { at_ms, what }).collect()
+}
+
+/// Any of them; times count from the plot's beginning.
+pub(super) fn plot(file: bool, agents: u32) -> BoxedStrategy<Vec<Step>> {
+    if file {
+        return torn(agents).boxed();
+    }
+    prop_oneof![
+        3 => zombie(agents),
+        1 => late_record(agents),
+        2 => late_create(agents),
+        2 => replayed(agents),
+        1 => ambiguous_release(),
+        2 => race_for_a_seq(),
+        1 => flapping(),
+        1 => throttled(),
+        1 => lost_job(agents),
+        2 => duel(agents),
+    ]
+    .boxed()
+}
+
+/// Both writes of a leader are under way while it stands still beyond its lease; its agent is
+/// edited again meanwhile.
+fn zombie(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    let who = Who::Leader;
+    (name("agent", agents), moment(), beyond_lease(), beyond_lease(), 2_000_u64..20_000).prop_map(
+        move |(agent, frozen, held, for_ms, edited)| {
+            steps(vec![
+                (0, Do::HoldWrite { who, server: Server::Any, for_ms: held }),
+                (1, edit(agent.clone(), 7)),
+                (1 + frozen, Do::Freeze { who, for_ms }),
+                (1 + frozen + edited, edit(agent, 8)),
+            ])
+        },
+    )
+}
+
+/// The leader is cut off from the API but not from the log, somebody frees the Lease, and users go
+/// on: two replicas are at it at once.
+fn duel(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    let way = prop_oneof![Just(Way::Both), Just(Way::Requests), Just(Way::Answers)];
+    let freed = prop_oneof![
+        2 => Just(Do::EditLease { holder: String::new() }),
+        1 => Just(Do::DeleteLease {}),
+    ];
+    let edits = prop::collection::vec((0_u64..8_000, name("agent", agents), 1_u32..6), 2..6);
+    (way, 6_000_u64..25_000, freed, edits).prop_map(|(way, for_ms, freed, edits)| {
+        let cut = Do::Partition { who: Who::Leader, server: Server::Api, way, for_ms };
+        let edits = edits.into_iter().map(|(after, name, value)| (after, edit(name, value)));
+        steps([(0, cut), (50, freed)].into_iter().chain(edits).collect())
+    })
+}
+
+/// A record of a deposed leader lands while its successor, at a slow store, still looks for the
+/// tail.
+fn late_record(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    let (who, server) = (Who::Leader, Server::S3);
+    (name("agent", agents), moment(), 13_000_u64..26_000, 1_000_u64..3_000).prop_map(
+        move |(agent, frozen, held, more_ms)| {
+            let slow = Do::Slow { who: Who::All, server, more_ms, for_ms: 60_000 };
+            steps(vec![
+                (0, slow),
+                (0, Do::HoldWrite { who, server, for_ms: held }),
+                (1, edit(agent, 7)),
+                (1 + frozen, Do::Freeze { who, for_ms: 60_000 }),
+            ])
+        },
+    )
+}
+
+/// A create leaves a leader that dies, and lands when another one leads.
+fn late_create(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    let who = Who::Leader;
+    (name("late", agents), moment(), beyond_lease(), any::<bool>()).prop_map(
+        move |(agent, dies, held, gone)| {
+            let end =
+                if gone { Do::DeleteAgent { name: agent.clone() } } else { edit(agent.clone(), 9) };
+            steps(vec![
+                (0, Do::HoldWrite { who, server: Server::Api, for_ms: held }),
+                (1, edit(agent, 7)),
+                (1 + dies, Do::Crash { who, back_after_ms: 40_000 }),
+                (2 + dies, end),
+            ])
+        },
+    )
+}
+
+/// A proxy repeats an old write with the live version, after a later decision was written.
+fn replayed(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    let who = Who::Leader;
+    (name("agent", agents), 1_000_u64..5_000, 8_000_u64..30_000).prop_map(
+        move |(agent, edited, for_ms)| {
+            let replay = Do::ReplayWrite { who, for_ms };
+            steps(vec![
+                (0, replay.clone()),
+                (0, replay.clone()),
+                (0, replay),
+                (1, edit(agent.clone(), 7)),
+                (1 + edited, edit(agent, 8)),
+            ])
+        },
+    )
+}
+
+/// A leader gives the Lease up and does not hear whether it did.
+fn ambiguous_release() -> impl Strategy<Value = Vec<Step>> {
+    let who = Who::Leader;
+    (1_000_u64..8_000, 5_000_u64..40_000).prop_map(move |(for_ms, back_after_ms)| {
+        let (server, way, per_mille) = (Server::Api, Way::Answers, 500);
+        steps(vec![
+            (0, Do::Lose { who, server, way, per_mille, for_ms }),
+            (1, Do::Stop { who, back_after_ms }),
+        ])
+    })
+}
+
+/// A successor's first append is under way when it stands still, and the next one wants its key.
+fn race_for_a_seq() -> impl Strategy<Value = Vec<Step>> {
+    (15_200_u64..19_000, beyond_lease(), beyond_lease()).prop_map(|(frozen, held, for_ms)| {
+        let hold = Do::HoldWrite { who: Who::All, server: Server::S3, for_ms: held };
+        steps(vec![
+            (0, Do::Crash { who: Who::Leader, back_after_ms: 90_000 }),
+            // The first write of a term only tries whether the store keeps its condition.
+            (1, Do::PassWrite { who: Who::All, server: Server::S3 }),
+            (1, hold.clone()),
+            (1, hold.clone()),
+            (1, hold),
+            (frozen, Do::Freeze { who: Who::Leader, for_ms }),
+        ])
+    })
+}
+
+/// Leaders are asked to stop one after the other, as fast as they come.
+fn flapping() -> impl Strategy<Value = Vec<Step>> {
+    (2_000_u64..9_000, 4_usize..8).prop_map(|(pause, times)| {
+        let stop = Do::Stop { who: Who::Leader, back_after_ms: 1_000 };
+        steps((0..times).map(|index| (pause * index as u64, stop.clone())).collect())
+    })
+}
+
+/// The API answers nothing but 429 for longer than a leader may go on without renewal.
+fn throttled() -> impl Strategy<Value = Vec<Step>> {
+    (4_000_u64..20_000).prop_map(|for_ms| {
+        let fault = ApiFault::TooManyRequests;
+        steps(vec![(0, Do::ApiFault { fault, per_mille: 900, for_ms })])
+    })
+}
+
+/// A Session's Job is deleted by a person while it runs.
+fn lost_job(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    (name("agent", agents), name("lost", 3), 200_u64..4_000).prop_map(|(agent, name, after)| {
+        let session = SessionShape { agent: agent.clone(), ..SessionShape::default() };
+        let (child, how) = (Child::Run, Meddling::Delete);
+        steps(vec![
+            (0, edit(agent, 7)),
+            (1, Do::ApplySession { name: name.clone(), session }),
+            (after, Do::Meddle { agent: name, child, how }),
+        ])
+    })
+}
+
+/// The power goes while a record is being written.
+fn torn(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    (name("agent", agents), 1_u64..40, 1_000_u64..20_000).prop_map(
+        |(agent, after, back_after_ms)| {
+            steps(vec![(0, edit(agent, 7)), (after, Do::PowerLoss { torn: true, back_after_ms })])
+        },
+    )
+}

@@ -1,0 +1,146 @@
+//! One run, with whatever could go wrong about it: a violation, an unknown, a panic, another result
+//! the second time.
+
+use std::panic::AssertUnwindSafe;
+
+use rynxs_judge::{Invariant, Report, Verdict};
+
+use crate::scenario::Scenario;
+use crate::stream::fingerprint;
+use crate::world::{Outcome, run};
+
+/// Deep recursion is a bug; deep futures of a debug build are not.
+const STACK_BYTES: usize = 16 << 20;
+
+/// What a trial showed.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// Every oracle passed, or was excused by a fault of the scenario.
+    Green,
+    /// These invariants are violated.
+    Violated(Vec<Invariant>),
+    /// An oracle could not tell.
+    Unknown(String),
+    /// The run panicked: a broken assertion, or a bug of the world.
+    Panicked(String),
+    /// The same scenario and seed gave other bytes.
+    Differs(String),
+    /// The scenario cannot be run.
+    Refused(String),
+}
+
+impl Shown {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_green(&self) -> bool {
+        matches!(self, Self::Green)
+    }
+
+    /// Whether both show the same thing, for a shrinker: the same first invariant, or the same
+    /// kind of trouble.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Violated(one), Self::Violated(two)) => one.first() == two.first(),
+            (Self::Panicked(one), Self::Panicked(two)) => one == two,
+            // The oracle that could not tell stands before the colon.
+            (Self::Unknown(one), Self::Unknown(two)) => {
+                one.split(':').next() == two.split(':').next()
+            }
+            (Self::Differs(_), Self::Differs(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Green => f.write_str("green"),
+            Self::Violated(invariants) => {
+                let names: Vec<_> = invariants.iter().map(ToString::to_string).collect();
+                write!(f, "violated: {}", names.join(", "))
+            }
+            Self::Unknown(why) => write!(f, "unknown: {why}"),
+            Self::Panicked(why) => write!(f, "panicked: {why}"),
+            Self::Differs(how) => write!(f, "not deterministic: {how}"),
+            Self::Refused(why) => write!(f, "cannot be run: {why}"),
+        }
+    }
+}
+
+/// A trial: what it showed, and the run if there was one.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// What it showed.
+    pub shown: Shown,
+    /// The run.
+    pub outcome: Option<Outcome>,
+}
+
+/// Runs a scenario under a seed on a thread of its own; with `twice`, a second time on the same
+/// thread, and compares all bytes. (A fresh thread gives hash maps the same seeds again; the same
+/// thread does not, so an iteration over one shows.)
+#[must_use]
+pub fn trial(scenario: &Scenario, seed: u64, twice: bool) -> Trial {
+    let scenario = scenario.clone();
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+        let first = once(&scenario, seed);
+        if !twice {
+            return first;
+        }
+        let (Some(one), Some(two)) = (&first.outcome, once(&scenario, seed).outcome) else {
+            return first;
+        };
+        match difference(one, &two) {
+            None => first,
+            Some(how) => Trial { shown: Shown::Differs(how), outcome: first.outcome },
+        }
+    });
+    let thread = thread.expect("the machine has room for one more thread");
+    thread
+        .join()
+        .unwrap_or_else(|panic| Trial { shown: Shown::Panicked(words(&*panic)), outcome: None })
+}
+
+fn once(scenario: &Scenario, seed: u64) -> Trial {
+    match std::panic::catch_unwind(AssertUnwindSafe(|| run(scenario, seed))) {
+        Ok(Ok(outcome)) => Trial { shown: shown(&outcome.report), outcome: Some(outcome) },
+        Ok(Err(why)) => Trial { shown: Shown::Refused(why), outcome: None },
+        Err(panic) => Trial { shown: Shown::Panicked(words(&*panic)), outcome: None },
+    }
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".into())
+}
+
+/// What a report comes down to.
+#[must_use]
+pub fn shown(report: &Report) -> Shown {
+    let failed = report.failed();
+    if !failed.is_empty() {
+        return Shown::Violated(failed);
+    }
+    let unknown = report.verdicts.iter().find_map(|(invariant, verdict)| match verdict {
+        Verdict::Unknown { why } => Some(format!("{invariant}: {why}")),
+        _ => None,
+    });
+    unknown.map_or(Shown::Green, Shown::Unknown)
+}
+
+/// The first line in which two runs differ.
+fn difference(one: &Outcome, two: &Outcome) -> Option<String> {
+    if fingerprint(&one.lines) == fingerprint(&two.lines) {
+        return None;
+    }
+    let both = one.lines.iter().zip(&two.lines).enumerate();
+    let line = |line| serde_json::to_string(line).expect("a line is plain data");
+    Some(
+        both.filter(|(_, (one, two))| one != two)
+            .map(|(index, (one, two))| format!("line {index}: {} against {}", line(one), line(two)))
+            .next()
+            .unwrap_or_else(|| format!("{} against {} lines", one.lines.len(), two.lines.len())),
+    )
+}
