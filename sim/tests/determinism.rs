@@ -1,51 +1,58 @@
 //! The same scenario and seed give the same bytes; another seed gives others.
 
-use rynxs_sim::{Scenario, Step, run};
+use rynxs_sim::scenario::{AgentShape, ApiFault, Clock, Do, S3Fault, Server, Way, Who};
+use rynxs_sim::{Scenario, fingerprint, run};
+
+fn agent(name: &str, suspended: bool) -> Do {
+    let agent = AgentShape { suspended, ..AgentShape::default() };
+    Do::ApplyAgent { name: name.to_owned(), agent }
+}
 
 fn stormy() -> Scenario {
-    let agent = |name: &str| Step::Agent { name: name.to_owned(), running: true };
-    Scenario {
-        replicas: 3,
-        clock_rates_ppm: vec![20_000, -20_000, 0],
-        lost_requests_per_mille: 20,
-        lost_answers_per_mille: 20,
-        steps: vec![
-            agent("a"),
-            Step::Wait { ms: 20_000 },
-            agent("b"),
-            Step::CrashLeader { back_after_ms: 30_000 },
-            Step::Agent { name: "a".to_owned(), running: false },
-            Step::FreezeLeader { ms: 40_000 },
-            Step::DeleteAgent { name: "b".to_owned() },
-            Step::Wait { ms: 20_000 },
-        ],
-    }
+    let clock = |rate_ppm| Clock { rate_ppm, wall_offset_ms: 0 };
+    let any = Server::Any;
+    Scenario { clocks: vec![clock(20_000), clock(-20_000)], api_views: 2, ..Scenario::default() }
+        .at(0, agent("a", false))
+        .at(
+            0,
+            Do::Lose { who: Who::All, server: any, way: Way::Both, per_mille: 20, for_ms: 200_000 },
+        )
+        .at(0, Do::Duplicate { who: Who::All, per_mille: 50, for_ms: 200_000 })
+        .at(10_000, Do::ApiFault { fault: ApiFault::FailsAfter, per_mille: 50, for_ms: 100_000 })
+        .at(10_000, Do::S3Fault { fault: S3Fault::FailsAfter, per_mille: 50, for_ms: 100_000 })
+        .at(20_000, agent("b", false))
+        .at(20_100, Do::Crash { who: Who::Leader, back_after_ms: 30_000 })
+        .at(50_000, agent("a", true))
+        .at(60_000, Do::Freeze { who: Who::Leader, for_ms: 40_000 })
+        .at(100_000, Do::DeleteAgent { name: "b".to_owned() })
 }
 
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     let one = run(&stormy(), 7).expect("the world stands");
     let two = run(&stormy(), 7).expect("the world stands");
-    let first_difference =
-        one.stream.text().lines().zip(two.stream.text().lines()).position(|(a, b)| a != b);
+    let first_difference = one.lines.iter().zip(&two.lines).find(|(a, b)| a != b);
     assert_eq!(first_difference, None);
-    assert_eq!(one.stream.fingerprint(), two.stream.fingerprint());
-    assert!(one.stream.len() > 100, "only {} lines: nothing happened", one.stream.len());
+    assert_eq!(fingerprint(&one.lines), fingerprint(&two.lines));
+    assert!(one.lines.len() > 100, "only {} lines: nothing happened", one.lines.len());
 }
 
 #[test]
 fn another_seed_gives_another_run() {
     let one = run(&stormy(), 1).expect("the world stands");
     let two = run(&stormy(), 2).expect("the world stands");
-    assert_ne!(one.stream.fingerprint(), two.stream.fingerprint());
+    assert_ne!(fingerprint(&one.lines), fingerprint(&two.lines));
 }
 
 #[test]
-fn a_storm_breaks_no_invariant_and_the_cluster_converges() {
+fn a_storm_breaks_no_invariant() {
     for seed in 0..8 {
         let outcome = run(&stormy(), seed).expect("the world stands");
-        assert!(outcome.report.failed().is_empty(), "seed {seed}:\n{}", outcome.report);
-        assert_eq!(outcome.converged, Ok(()), "seed {seed}");
+        if let Ok(path) = std::env::var("RYNXS_SIM_OUT") {
+            std::fs::write(format!("{path}/{seed}.jsonl"), rynxs_sim::text(&outcome.lines))
+                .expect("the folder can be written to");
+        }
+        eprintln!("{seed}: {:?}\n{}", outcome.stats, outcome.report);
         assert!(outcome.report.is_green(), "seed {seed}:\n{}", outcome.report);
     }
 }

@@ -1,0 +1,39 @@
+//! A share of the enumeration: every fifth write. `rynxs-sim enumerate` does them all.
+
+use rynxs_sim::enumerate::{At, Plan, enumerate, references};
+use rynxs_sim::scenario;
+
+/// Writes of one reference scenario that are reached at least: its records, its objects.
+const WRITES_AT_LEAST: u32 = 20;
+
+fn is_settled(at: At) {
+    let plan = Plan { seed: 1, every: 5, threads: 2 };
+    for reference in references() {
+        let found = enumerate(&reference, at, &plan).expect("green without a fault");
+        eprintln!("{}, {}: {} runs", reference.name, at.words(), found.runs);
+        assert!(found.runs * plan.every >= WRITES_AT_LEAST, "only {} runs", found.runs);
+        let wrong: Vec<_> = found
+            .wrong
+            .iter()
+            .map(|wrong| {
+                scenario::write(&wrong.scenario, &format!("seed {}: {}", wrong.seed, wrong.why))
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+#[test]
+fn a_leader_may_die_before_any_write() {
+    is_settled(At::DiesBefore);
+}
+
+#[test]
+fn a_leader_may_die_after_any_write() {
+    is_settled(At::DiesAfter);
+}
+
+#[test]
+fn the_answer_to_any_write_may_be_lost() {
+    is_settled(At::AnswerLost);
+}

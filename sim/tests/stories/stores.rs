@@ -1,0 +1,87 @@
+//! The object store lies: about what it applied, and about what it promises.
+
+use rynxs_judge::Invariant;
+use rynxs_judge::event::Event;
+use rynxs_sim::scenario::{Do, S3Fault, Server, Way, Who};
+
+use crate::play::{agent, play, until};
+
+#[test]
+fn answer_lost_after_put_applied() {
+    let (who, server, way) = (Who::Leader, Server::S3, Way::Answers);
+    let story = until(120_000)
+        .at(0, agent("a", 1))
+        .at(30_000, Do::Partition { who, server, way, for_ms: 3_000 })
+        .at(30_001, agent("a", 2));
+    for seen in play(&story, 1..5) {
+        seen.excuses_only(&[]);
+        seen.must_hit("append-answer-lost");
+        seen.must_hit("own-write-recognised");
+        assert_eq!(seen.epochs().len(), 1, "seed {}: nobody was deposed over it", seen.seed);
+    }
+}
+
+#[test]
+fn the_store_fails_after_it_wrote() {
+    let late = Do::S3Fault { fault: S3Fault::FailsAfter, per_mille: 700, for_ms: 30_000 };
+    let story = until(120_000).at(0, agent("a", 1)).at(20_000, late).at(21_000, agent("b", 1));
+    for seen in play(&story, 1..4) {
+        seen.excuses_only(&[]);
+        seen.must_hit("store-error");
+        seen.must_hit("own-write-recognised");
+    }
+}
+
+#[test]
+fn the_store_is_slow_and_conflicts_with_itself() {
+    let conflict = Do::S3Fault { fault: S3Fault::Conflict, per_mille: 500, for_ms: 30_000 };
+    let slow = Do::Slow { who: Who::All, server: Server::S3, more_ms: 700, for_ms: 30_000 };
+    let story = until(120_000)
+        .at(0, agent("a", 1))
+        .at(20_000, conflict)
+        .at(20_000, slow)
+        .at(21_000, agent("b", 1));
+    for seen in play(&story, 1..4) {
+        seen.excuses_only(&[]);
+        seen.must_hit("store-conflict");
+    }
+}
+
+#[test]
+fn a_put_that_arrives_twice_is_one_record() {
+    let twice = Do::Duplicate { who: Who::All, per_mille: 1_000, for_ms: 60_000 };
+    let story = until(120_000).at(0, agent("a", 1)).at(20_000, twice).at(21_000, agent("b", 1));
+    for seen in play(&story, 1..4) {
+        seen.excuses_only(&[]);
+        seen.must_hit("write-arrives-twice");
+    }
+}
+
+#[test]
+fn a_store_that_ignores_the_condition_is_refused() {
+    let story = until(60_000)
+        .at(0, agent("a", 1))
+        .at(20_000, Do::IgnoreCondition {})
+        .at(30_000, Do::Crash { who: Who::Leader, back_after_ms: 10_000 })
+        .at(50_000, agent("a", 2));
+    let broken = [
+        Invariant::I1Chain,
+        Invariant::I2Durable,
+        Invariant::I3Epoch,
+        Invariant::I5Intent,
+        Invariant::I6Replay,
+        Invariant::I8Converge,
+    ];
+    for seen in play(&story, 1..4) {
+        seen.excuses_only(&broken);
+        // Whoever leads next asks the store twice for one key, and believes it no more.
+        let applied = seen
+            .writes("ConfigMap/agents/a-spec")
+            .any(|(at, write)| at > 50_000 && write.took_effect() && write.changed);
+        assert!(!applied, "seed {}: nobody acts on such a log", seen.seed);
+        let led = seen.when(|line| {
+            line.t_ns > 30_000_000_000 && matches!(line.event, Event::Guard { until_ns: Some(_) })
+        });
+        assert!(!led.is_empty(), "somebody tried");
+    }
+}
