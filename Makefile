@@ -1,6 +1,6 @@
 # `make help` lists what is here. Everything is a plain cargo command underneath.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench crds ci quick
+.PHONY: help demo test lint fmt bench crds explore frontier ci quick
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ bench: ## benchmarks, each beside its peer or limit
 
 crds: ## write the generated CRDs again
 	cargo run --bin rynxs -- crd --output-dir helm/rynxs/crds
+
+explore: ## random scenarios under fresh seeds for twenty minutes
+	cargo run --release --bin rynxs-sim -- explore --time 20m
+
+frontier: ## where one leader stops being one, as a table and a picture
+	cargo run --release --bin rynxs-sim -- frontier
 
 quick: ## formatting, clippy and tests
 	.ci/run --quick
