@@ -54,7 +54,7 @@ table! {
     "duplicate", "some requests arrive twice", NOTHING, "the second changes nothing";
     "slow", "messages take longer", NOTHING, "nothing";
     "hold-write", "a write arrives late", NOTHING, "a late write loses or changes nothing";
-    "replay-write", "a proxy repeats a write with the live version", NOTHING, "the policy refuses";
+    "replay-write", "a proxy repeats an apply with the live version", NOTHING, "the policy refuses";
     "break-watches", "open watches break", NOTHING, "they are resumed";
     "duplicate-events", "watch events come twice", NOTHING, "nothing is recorded twice";
     "drop-events", "watch events are silently left out", NOTHING, "a resync finds what was missed";

@@ -23,7 +23,7 @@ pub(crate) struct Link {
     more_ms: u64,
     /// Delays for the next requests that write.
     held: VecDeque<Option<Duration>>,
-    /// After how long the next requests that write are repeated with the live version.
+    /// After how long the next applies are repeated with the live version.
     replayed: VecDeque<Duration>,
     /// Watch events shown twice, and left out, per mille.
     pub(crate) events_doubled: u32,
@@ -78,9 +78,13 @@ impl Link {
         let held = if writes { self.held.pop_front().flatten() } else { None };
         let again = hits(self.duplicated)
             .then(|| out + Duration::from_millis(thread_rng().gen_range(1..2_000)));
-        let replayed = if writes { self.replayed.pop_front() } else { None };
         let out = out + held.unwrap_or_default();
-        Fate { request, answer, out, back, again, replayed }
+        Fate { request, answer, out, back, again, replayed: None }
+    }
+
+    /// After how long this apply is repeated with the live version, if it is.
+    pub(crate) fn next_replay(&mut self) -> Option<Duration> {
+        self.replayed.pop_front()
     }
 
     /// A lost request: mostly silence, sometimes a connection that cannot be made or that breaks.
@@ -137,7 +141,7 @@ impl Link {
             if on { self.more_ms + more_ms } else { self.more_ms.saturating_sub(more_ms) };
     }
 
-    /// Repeats the next request that writes.
+    /// Repeats the next apply of an object.
     pub(crate) fn replay_write(&mut self, after: Duration) {
         self.replayed.push_back(after);
     }

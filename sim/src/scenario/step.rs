@@ -266,8 +266,8 @@ pub enum Do {
     HoldWrite { who: Who, server: Server, for_ms: u64 },
     /// Its next request that writes there is not held: whatever is held begins behind it.
     PassWrite { who: Who, server: Server },
-    /// A broken proxy sends its next write to the API again, so much later, with the
-    /// resourceVersion that the object has then: what no honest client does.
+    /// A broken proxy sends its next apply of an object again, so much later, with the
+    /// resourceVersion that the object has then: what no honest client does. A Lease is left alone.
     ReplayWrite { who: Who, for_ms: u64 },
     /// Open watches of a replica break.
     BreakWatches { who: Who },
