@@ -76,7 +76,9 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Outcome, String> {
     let played = scenario.clone();
     let lines = runtime.block_on(async move {
         let world = World::new(played, seed)?;
-        world.play().await
+        let lines = world.clone().play().await;
+        world.end().await;
+        lines
     })?;
     let report = judge_stream(&lines);
     let stats = Stats::of(&lines);
@@ -220,9 +222,18 @@ impl World {
 
     /// The node of a machine, which begins a process whenever it is built or restarted.
     fn build(&self, machine: Arc<Machine>) {
-        let world = self.clone();
+        // The runtime keeps what it restarts a node with, and the world keeps the runtime.
+        let world = Arc::downgrade(&self.0);
         let name = machine.name.clone();
-        let init = move || world.clone().live(Arc::clone(&machine));
+        let init = move || {
+            let world = world.upgrade().map(World);
+            let life = world.map(|world| world.live(Arc::clone(&machine)));
+            async move {
+                if let Some(life) = life {
+                    life.await;
+                }
+            }
+        };
         Handle::current().create_node().name(name).init(init).build();
     }
 
@@ -332,6 +343,16 @@ impl World {
         self.sleep_until_ms(self.0.scenario.heal_ms()).await;
         self.heal();
         self.finish().await
+    }
+
+    /// Ends every task. One that sleeps would be kept for ever: the runtime's timer holds it, it
+    /// holds the world, and the world holds the runtime.
+    async fn end(self) {
+        for machine in self.machines() {
+            Handle::current().kill(machine.name.as_str());
+        }
+        Handle::current().kill(self.servers_node().id());
+        madsim::task::yield_now().await;
     }
 
     async fn sleep_until_ms(&self, at_ms: u64) {
