@@ -232,10 +232,7 @@ impl FollowUps<'_> {
             |object: &ObjectRef| self.state.object(object).is_some_and(|known| known.stubborn);
         let done = self.state.pending(subject).is_empty();
         match subject.kind {
-            Kind::Agent if children::of_agent(&subject.key).iter().any(stubborn) => {
-                self.decide(subject, Cause::Observed);
-            }
-            Kind::Session if children::of_session(&subject.key).iter().any(stubborn) => {
+            Kind::Agent | Kind::Session if children::of(subject).iter().any(stubborn) => {
                 self.decide(subject, Cause::Observed);
             }
             Kind::Session if done => {

@@ -75,6 +75,16 @@ pub fn of_session(key: &Key) -> [ObjectRef; 3] {
     [session_input(key), session_network(key), run(key)]
 }
 
+/// The objects of an Agent or a Session, in the order in which they are written; none of others.
+#[must_use]
+pub fn of(subject: &ObjectRef) -> Vec<ObjectRef> {
+    match subject.kind {
+        Kind::Agent => of_agent(&subject.key).into(),
+        Kind::Session => of_session(&subject.key).into(),
+        _ => Vec::new(),
+    }
+}
+
 /// The only Agent or Session that an object of this name can belong to.
 #[must_use]
 pub fn owner_of(object: &ObjectRef) -> Option<ObjectRef> {

@@ -391,12 +391,8 @@ impl Term {
             return event;
         }
         let said = entry.subject().and_then(|seen| serde_json::from_str(&seen.status).ok());
-        let children: Vec<ObjectRef> = match object.kind {
-            Kind::Agent => children::of_agent(&object.key).into(),
-            _ => children::of_session(&object.key).into(),
-        };
         let predecessors = &self.tools.log.predecessors;
-        let found = children.into_iter().filter_map(|child| {
+        let found = children::of(object).into_iter().filter_map(|child| {
             let entry_of_child = self.tools.cache.get(&child)?;
             inherited(child, &entry_of_child, &entry.uid, predecessors)
         });

@@ -302,7 +302,13 @@ impl Term {
     /// Submits facts about a subject and plans everybody whom their decisions may concern.
     pub(super) fn record(&mut self, subject: &ObjectRef, facts: Vec<Event>) -> Option<Seq> {
         let mut agents = BTreeSet::new();
-        self.journal.with_state(|state| agents.extend(agent_of(state, subject)));
+        let claimed = self.journal.with_state(|state| {
+            agents.extend(agent_of(state, subject));
+            let sessions = agents.iter().flat_map(|agent| state.running_sessions(agent));
+            let subjects = sessions.map(children::session).chain([subject.clone()]);
+            let objects = subjects.flat_map(|subject| children::of(&subject));
+            objects.filter(|object| is_claimed(state, object)).collect()
+        });
         let seq = match self.journal.record(facts) {
             Ok(seq) => seq,
             Err(closed) => {
@@ -318,6 +324,7 @@ impl Term {
             let sessions = agents.iter().flat_map(|agent| state.running_sessions(agent));
             sessions.map(children::session).filter(|session| session != subject).collect()
         });
+        self.look_at_given_up(claimed);
         let trace = self.traces.of(subject, &*self.tools.kube.ports().entropy);
         self.plan(subject);
         for session in concerned {
@@ -327,6 +334,16 @@ impl Term {
             self.plan(&session);
         }
         Some(seq)
+    }
+
+    /// Looks at what was written or to be written by a subject and no longer is. Whatever was seen
+    /// of it meanwhile was left to the subject; and a write may have been made already, by a leader
+    /// that died before it said so.
+    fn look_at_given_up(&self, mut claimed: Vec<ObjectRef>) {
+        self.journal.with_state(|state| claimed.retain(|object| !is_claimed(state, object)));
+        for object in claimed {
+            self.tools.cache.touch(object);
+        }
     }
 
     /// Whether the log is so far behind that new observations should wait.
@@ -442,6 +459,15 @@ fn order(state: &State, subject: &ObjectRef) -> Result<Option<Order>, render::Re
         manifest,
         uid,
     }))
+}
+
+/// Whether its subject has written the object, or is about to.
+fn is_claimed(state: &State, object: &ObjectRef) -> bool {
+    let written = state.object(object).is_some();
+    written
+        || children::owner_of(object).is_some_and(|subject| {
+            state.pending(&subject).iter().any(|pending| pending.action.object == *object)
+        })
 }
 
 /// The Agent whose sessions a fact about this subject may concern.
