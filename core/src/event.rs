@@ -403,7 +403,7 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum FailureReason {
-    /// An object of that name exists and is not ours.
+    /// An object of that name exists and is not ours, or cannot become what is wanted.
     NameConflict,
     /// The API server refuses the content.
     Rejected,

@@ -357,8 +357,9 @@ fn failure_message(object: &ObjectRef, failure: &Failure) -> String {
     let name = &object.key.name;
     match failure.reason {
         FailureReason::NameConflict => format!(
-            "{kind:?} {name} exists and was not made by rynxs: rename or delete it, or rename this \
-             object"
+            "the name of {kind:?} {name} is taken: {}; rename or delete what has it, or rename this \
+             object",
+            failure.message
         ),
         FailureReason::Rejected => {
             format!("the API server refuses {kind:?} {name}: {}", failure.message)

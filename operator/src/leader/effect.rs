@@ -117,9 +117,21 @@ impl Effect<'_> {
             // The name is taken: perhaps by our own create, whose answer was lost.
             Err(error) if error.code() == 409 => {
                 self.name_taken = true;
-                self.write_over().await
+                self.write_over().await.map(|outcome| self.unless_taken(outcome))
             }
             Err(error) => self.refused(&error).await,
+        }
+    }
+
+    /// What holds the name of our create cannot become what is wanted: the name is taken until
+    /// that is gone, and then the create is tried again.
+    fn unless_taken(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Failed { reason: FailureReason::Rejected, message } => Outcome::Failed {
+                reason: FailureReason::NameConflict,
+                message: format!("{} exists and cannot be changed: {message}", self.object()),
+            },
+            outcome => outcome,
         }
     }
 
