@@ -208,6 +208,8 @@ pub(super) async fn finish(
         comparison.objects,
         comparison.differences.len()
     ));
+    // The kernel forgets the peak with the process.
+    let peak_memory_kib = world.replicas.iter().filter_map(Replica::peak_memory_kib).max();
     if !args.keep {
         for replica in &mut world.replicas {
             let graceful = replica.stop(Duration::from_secs(25)).await?;
@@ -235,7 +237,7 @@ pub(super) async fn finish(
         idle: None,
         refused: refused(world),
         repaired: log.repairs(),
-        peak_memory_kib: world.replicas.iter().filter_map(Replica::peak_memory_kib).max(),
+        peak_memory_kib,
         log: verified,
         comparison,
         folder: world.plan.folder.display().to_string(),
