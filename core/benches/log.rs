@@ -2,15 +2,22 @@
 //! verifier must do with the same bytes in the same run: hash them, parse and hash them.
 //!
 //! To reach: verification at 80 % of bare parse and hash or better, and 1,000,000 events per second
-//! on batched records. `Elements/s` in criterion's output are events.
+//! on batched records. `Elements/s` in criterion's output are events. What `rynxs log verify` does
+//! beyond the chain, reducing the log and making every decision again, is measured on the log of
+//! agents that come and converge.
+
+mod driver;
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use driver::Driver;
 use rynxs_core::chain::Chain;
+use rynxs_core::decide::LOGIC;
 use rynxs_core::event::{DecisionSettings, Event};
 use rynxs_core::ids::{Epoch, Hash, Kind, LogId, Nonce, ObjectRef, Seq, Uid, WriterId};
 use rynxs_core::record::{EncodedEvent, EncodedRecord, Header, encode, sha256};
+use rynxs_core::replay::Replayer;
 use rynxs_core::time::WallMs;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -33,8 +40,8 @@ fn writer() -> WriterId {
     WriterId::from("rynxs-0_3f8b1c1e-6b7a-4c57-9d0e-0123456789ab")
 }
 
-/// A log of `EVENTS` outcomes, `batch` to a record.
-fn log(batch: u64) -> Vec<EncodedRecord> {
+/// A log whose first epoch has begun.
+fn begun() -> (Chain, Vec<EncodedRecord>) {
     let started = Event::LogStarted {
         log_id: LogId::from("000102030405060708090a0b0c0d0e0f"),
         base: 0,
@@ -56,15 +63,21 @@ fn log(batch: u64) -> Vec<EncodedRecord> {
         epoch: header.epoch,
         identity: writer(),
         build: "0.1.0".to_owned(),
-        logic: 1,
+        logic: LOGIC,
         settings: DecisionSettings {
-            default_image: "ghcr.io/rynxs/agent:0.1.0".to_owned(),
+            default_image: "ghcr.io/rynxs/agent:v0.1.0".to_owned(),
             default_storage_class: String::new(),
             session_max_duration_s: 86_400,
         },
     };
     lines.push(encode(&header, &[EncodedEvent::new(&epoch)]));
     chain.push(&lines[1].bytes).expect("an epoch starts");
+    (chain, lines)
+}
+
+/// A log of `EVENTS` outcomes, `batch` to a record.
+fn log(batch: u64) -> Vec<EncodedRecord> {
+    let (mut chain, mut lines) = begun();
     for first in (0..EVENTS).step_by(usize::try_from(batch).expect("small")) {
         let events: Vec<_> =
             (first..first + batch).map(|n| EncodedEvent::new(&outcome(n))).collect();
@@ -74,6 +87,23 @@ fn log(batch: u64) -> Vec<EncodedRecord> {
         lines.push(record);
     }
     lines
+}
+
+/// The log of so many agents from nothing to converged, 8 events each, a record for each fact and
+/// what follows from it.
+fn log_of_agents(agents: usize) -> (Vec<EncodedRecord>, u64) {
+    let mut driver = Driver { kept: Some(Vec::new()), ..Driver::new() };
+    (0..agents).for_each(|i| driver.converge(i, 1, "blue"));
+    let (mut chain, mut lines) = begun();
+    let kept = driver.kept.unwrap_or_default();
+    for events in kept.chunk_by(|(a, _), (b, _)| a.seq == b.seq) {
+        let encoded: Vec<_> = events.iter().map(|(_, event)| EncodedEvent::new(event)).collect();
+        let header = chain.next_header(Nonce([3; 16]), WallMs(1_790_000_000_000));
+        let record = encode(&header, &encoded);
+        chain.push(&record.bytes).expect("it continues the log");
+        lines.push(record);
+    }
+    (lines, driver.events)
 }
 
 /// The least typed view of a record.
@@ -103,6 +133,20 @@ fn body_hash(bytes: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(b"rynxs.log.v1\n").chain_update(body).finalize().into()
 }
 
+fn parse_and_hash(lines: &[EncodedRecord]) {
+    for line in lines {
+        let bare: Bare<'_> = serde_json::from_slice(&line.bytes).expect("JSON");
+        black_box((&bare.record, bare.event_hash, body_hash(&line.bytes)));
+    }
+}
+
+fn check_chain(lines: &[EncodedRecord]) {
+    let mut chain = Chain::new();
+    for line in lines {
+        black_box(chain.push(&line.bytes).expect("a right log"));
+    }
+}
+
 fn verify(c: &mut Criterion) {
     for (name, batch) in [("batches of 100", 100), ("single events", 1)] {
         let lines = log(batch);
@@ -112,23 +156,36 @@ fn verify(c: &mut Criterion) {
             b.iter(|| lines.iter().for_each(|line| _ = black_box(body_hash(&line.bytes))));
         });
         group.bench_function("bare parse + SHA-256", |b| {
-            b.iter(|| {
-                for line in &lines {
-                    let bare: Bare<'_> = serde_json::from_slice(&line.bytes).expect("JSON");
-                    black_box((&bare.record, bare.event_hash, body_hash(&line.bytes)));
-                }
-            });
+            b.iter(|| parse_and_hash(&lines));
         });
         group.bench_function("chain", |b| {
-            b.iter(|| {
-                let mut chain = Chain::new();
-                for line in &lines {
-                    black_box(chain.push(&line.bytes).expect("a right log"));
-                }
-            });
+            b.iter(|| check_chain(&lines));
         });
         group.finish();
     }
+}
+
+fn proof(c: &mut Criterion) {
+    let (lines, events) = log_of_agents(2_000);
+    let mut group = c.benchmark_group("verify the log of 2,000 agents");
+    group.sample_size(10).throughput(Throughput::Elements(events));
+    group.bench_function("bare parse + SHA-256", |b| {
+        b.iter(|| parse_and_hash(&lines));
+    });
+    group.bench_function("chain", |b| {
+        b.iter(|| check_chain(&lines));
+    });
+    group.bench_function("chain, reducer, every decision made again", |b| {
+        b.iter(|| {
+            let (mut chain, mut replay) = (Chain::new(), Replayer::new());
+            for line in &lines {
+                let record = chain.push(&line.bytes).expect("a right log");
+                replay.push(&record).expect("decisions of this binary");
+            }
+            assert!(replay.counts().decisions >= 2_000, "nothing was made again");
+        });
+    });
+    group.finish();
 }
 
 fn encoding(c: &mut Criterion) {
@@ -154,5 +211,5 @@ fn encoding(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, encoding, verify);
+criterion_group!(benches, encoding, verify, proof);
 criterion_main!(benches);
