@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::{Backoff, Fault, GetOutcome, PutOutcome};
+use super::{Backoff, Fault, FaultCause, GetOutcome, PutOutcome};
 use crate::ids::{Epoch, Seq, WriterId};
 use crate::record::{EncodedRecord, decode};
 use crate::time::Mono;
@@ -70,7 +70,8 @@ pub enum Settled {
     Occupied(Vec<u8>),
     /// The store refuses and no attempt was stored: the installation is wrong.
     Config(Fault),
-    /// The deadline passed first. Leadership ends; the next takeover finds out.
+    /// The deadline passed first, or the local disk failed. Leadership ends; the next takeover
+    /// finds out.
     Undecided {
         /// Whether an attempt may have been, or may yet be, stored.
         unknown: bool,
@@ -140,15 +141,23 @@ impl Append {
             }
             PutOutcome::Unknown(fault) => {
                 self.unknown = true;
-                self.wait(Phase::BeforePut, fault.to_string(), now, random)
+                self.wait_unless_poisoned(&fault, now, random)
             }
             // Of this attempt it is certain that nothing was stored; of an earlier one it is not.
             PutOutcome::Refused(fault) if !self.unknown => self.settle(Settled::Config(fault)),
-            PutOutcome::Refused(fault) => {
-                self.wait(Phase::BeforePut, fault.to_string(), now, random)
-            }
+            PutOutcome::Refused(fault) => self.wait_unless_poisoned(&fault, now, random),
             PutOutcome::NotSent(why) => self.wait(Phase::BeforePut, why, now, random),
         }
+    }
+
+    /// A store whose disk failed takes nothing more until it is opened anew: waiting for the
+    /// deadline would only keep others from leading.
+    fn wait_unless_poisoned(&mut self, fault: &Fault, now: Mono, random: u64) -> AppendStep {
+        if fault.cause == FaultCause::Disk {
+            self.last = Some(fault.to_string());
+            return self.undecided();
+        }
+        self.wait(Phase::BeforePut, fault.to_string(), now, random)
     }
 
     fn got(&mut self, outcome: GetOutcome, now: Mono, random: u64) -> AppendStep {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::cluster::{Cluster, Look, condition, expect, expect_status};
 use super::compare::difference;
 use super::names::{
-    STAMP, annotation, children_of, generation, is_deleting, kind_of, parts, uid_of,
+    STAMP, annotation, children_of, generation, is_deleting, is_held, kind_of, parts, uid_of,
 };
 use super::spec::{agent_problem, change_problem, mode};
 use super::wanted::{Subject, agent_document, of_agent};
@@ -151,17 +151,12 @@ pub(super) fn hurdle(
             Ok(Reach::All)
         }
         (None, _) => Err(format!("{object} is being deleted")),
-        (Some(_), Some("Rejected")) if cluster.refused.contains(object) => Ok(Reach::UpTo),
+        (Some(_), Some("Rejected" | "NameConflict")) if cluster.refused.contains(object) => {
+            Ok(Reach::UpTo)
+        }
         (Some(_), Some("ForeignLog")) if have.is_some() => Ok(Reach::UpTo),
         (Some(differs), _) => Err(format!("{object}: {differs}")),
     }
-}
-
-/// Whether a deletion waits for something that is not the operator's: a claim that a person deleted
-/// goes only when no pod uses it any more, and nobody can take the deletion back.
-fn is_held(value: &Value) -> bool {
-    let finalizers = value.pointer("/metadata/finalizers").and_then(Value::as_array);
-    finalizers.is_some_and(|all| all.iter().any(|one| one == "kubernetes.io/pvc-protection"))
 }
 
 fn document_differs(have: &Value, agent: &Subject<'_>) -> Option<String> {
