@@ -13,6 +13,8 @@ mod diff;
 mod inherit;
 mod observe;
 
+use std::collections::BTreeSet;
+
 use crate::canonical;
 use crate::event::{Action, ChildState, Drift, Event, Reason, Timer, Trigger, Verb};
 use crate::ids::{Key, Kind, ObjectRef, Uid};
@@ -30,7 +32,11 @@ pub use observe::{agent_observed, expiry, is_news, session_observed};
 ///
 /// 2 takes over what a predecessor log wrote. Of events that say nothing of a predecessor, which
 /// is all that 1 could record, it makes the decisions of 1.
-pub const LOGIC: u32 = 2;
+/// 3 ends the deletion of an object that nothing wanted once somebody wants it again.
+pub const LOGIC: u32 = 3;
+
+/// From here on a decision to write an object supersedes the pending deletion of it.
+const GIVES_WAY: u32 = 3;
 
 /// Most sessions started by one event. A record is written whole, and a started session adds about
 /// 1 KiB to it: 16 keep it small. Further ones follow the outcomes of these: every way in which a
@@ -121,11 +127,17 @@ impl FollowUps<'_> {
         if actions.is_empty() {
             return;
         }
+        let logic = self.state.epoch().map_or(LOGIC, |epoch| epoch.logic);
+        if logic >= GIVES_WAY {
+            let objects: BTreeSet<_> = actions.iter().map(|action| &action.object).collect();
+            let others = objects.into_iter().filter(|object| *object != subject);
+            others.for_each(|object| self.supersede(object));
+        }
         self.events.push(Event::ActionsDecided {
             subject: subject.clone(),
             uid: uid.clone(),
             trigger: self.trigger,
-            logic: self.state.epoch().map_or(LOGIC, |epoch| epoch.logic),
+            logic,
             actions_sha256: canonical::hash_of(&actions),
             actions,
         });

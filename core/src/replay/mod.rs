@@ -17,7 +17,7 @@ use crate::record::{Record, RecordError};
 use crate::state::{Position, ReduceError, State};
 
 /// Versions of the decision functions that this binary can make decisions with.
-pub const CARRIED: [u32; 2] = [1, decide::LOGIC];
+pub const CARRIED: [u32; 3] = [1, 2, decide::LOGIC];
 
 /// Why a log's events are not what the decision functions would have left.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -73,6 +73,19 @@ fn drifts(book: &mut Book) {
     book.cluster.insert(ghost.clone(), (uid.clone(), serde_json::json!({})));
     book.see(Event::DriftObserved { object: ghost, drift: Drift::Unwanted { uid } });
     book.settle();
+    wanted_again(book);
+}
+
+/// Something that nothing wanted gets an owner before it is deleted.
+fn wanted_again(book: &mut Book) {
+    let object = children::agent_config(&key("x"));
+    let uid = Uid::from("left");
+    book.cluster.insert(object.clone(), (uid.clone(), json!({})));
+    book.see(Event::DriftObserved { object: object.clone(), drift: Drift::Unwanted { uid } });
+    assert_eq!(book.state.pending(&object).len(), 1);
+    book.see_agent("x", "u7", 1, worker());
+    assert_eq!(book.state.pending(&object), []);
+    book.settle();
 }
 
 fn sessions(book: &mut Book) {
