@@ -10,6 +10,11 @@ compile_error!(
      that; unset RUSTFLAGS or add `--cfg madsim` to it"
 );
 
+/// A run is millions of short-lived strings and JSON nodes: with the system's allocator they cost a
+/// quarter of its time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod clock;
 mod disk;
 mod entropy;

@@ -14,8 +14,9 @@ mod need;
 mod quantity;
 mod value;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use ::cel::common::ast::IdedExpr;
 use ::cel::common::types::{CelBool, CelMap, CelString};
@@ -27,9 +28,17 @@ pub(crate) use need::{Need, Needs};
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(library::environment()));
 
-/// A compiled expression.
+/// How many compiled expressions are kept; a chart has some dozens.
+const KEPT: usize = 1_000;
+
+/// Expressions compiled before, by their text: a simulation starts a server for each run.
+static COMPILED: LazyLock<Mutex<BTreeMap<String, Expression>>> = LazyLock::new(Mutex::default);
+
+/// A compiled expression; clones are the same one.
 #[derive(Clone)]
-pub(crate) struct Expression {
+pub(crate) struct Expression(Arc<Compiled>);
+
+struct Compiled {
     source: String,
     ast: IdedExpr,
     needs: Needs,
@@ -37,13 +46,26 @@ pub(crate) struct Expression {
 
 impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Expression({:?})", self.source)
+        write!(f, "Expression({:?})", self.0.source)
     }
 }
 
 impl Expression {
     /// Parses an expression; the error is for people.
     pub(crate) fn compile(source: &str) -> Result<Self, String> {
+        let kept = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept().get(source) {
+            return Ok(known.clone());
+        }
+        let made = Self::parse(source)?;
+        let mut kept = kept();
+        if kept.len() < KEPT {
+            kept.insert(source.to_owned(), made.clone());
+        }
+        Ok(made)
+    }
+
+    fn parse(source: &str) -> Result<Self, String> {
         let mut ast = ENVIRONMENT.parser().parse(source).map_err(|e| e.to_string())?;
         need::rewrite(&mut ast, &mut |expr| {
             library::unescape_field(expr);
@@ -53,17 +75,17 @@ impl Expression {
             return Err(format!("undeclared reference to '{function}' (in container '')"));
         }
         let needs = Needs::of(&ast);
-        Ok(Self { source: source.to_owned(), ast, needs })
+        Ok(Self(Arc::new(Compiled { source: source.to_owned(), ast, needs })))
     }
 
     /// The text that was compiled.
     pub(crate) fn source(&self) -> &str {
-        &self.source
+        &self.0.source
     }
 
     /// What the expression can reach of its variables.
     pub(crate) fn needs(&self) -> &Needs {
-        &self.needs
+        &self.0.needs
     }
 }
 
@@ -100,7 +122,7 @@ impl<'v> Scope<'v> {
 
     /// The expression's value.
     pub(crate) fn evaluate(&self, expression: &Expression) -> Result<Box<dyn Val + 'v>, String> {
-        CelValue::resolve_val(&expression.ast, &self.context)
+        CelValue::resolve_val(&expression.0.ast, &self.context)
             .map(|value| value.into_owned())
             .map_err(|error| describe(&error))
     }

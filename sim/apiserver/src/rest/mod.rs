@@ -65,14 +65,14 @@ pub(crate) fn handle(
     }
 }
 
-/// Answers a request of a controller.
+/// Answers a request of a controller: the status code, and the body for whoever reads it.
 pub(crate) fn call(
     cluster: &mut Cluster,
     user: &User,
     method: &Method,
     path_and_query: &str,
     body: Bytes,
-) -> (u16, Value) {
+) -> (u16, Bytes) {
     let mut request = Request::new(body);
     *request.method_mut() = method.clone();
     *request.uri_mut() = path_and_query.parse().expect("controllers build valid paths");
@@ -90,11 +90,11 @@ pub(crate) fn call(
         Err(error) => error.to_response().map(Body::Full),
     };
     let code = response.status().as_u16();
-    let value = match response.into_body() {
-        Body::Full(bytes) => serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        Body::Watch(_) => Value::Null,
+    let body = match response.into_body() {
+        Body::Full(bytes) => bytes,
+        Body::Watch(_) => Bytes::new(),
     };
-    (code, value)
+    (code, body)
 }
 
 /// Creates or force-applies a bootstrap document as the administrator.

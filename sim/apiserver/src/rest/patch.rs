@@ -32,7 +32,7 @@ pub(super) fn patch(call: &mut Call<'_>) -> Result<Reply, ApiError> {
         return Err(ApiError::not_found(&info, &call.target.name));
     };
     let current = convert::from_storage(&info, &stored.value);
-    let mut patched = patched(call, &current)?;
+    let mut patched = patched(call, current)?;
     write::check_type(call, &mut patched)?;
     write::check_name(call, &mut patched)?;
     convert::to_storage(&info, &mut patched);
@@ -52,10 +52,10 @@ fn supported(call: &Call<'_>) -> Result<(), ApiError> {
     }
 }
 
-fn patched(call: &Call<'_>, current: &Value) -> Result<Value, ApiError> {
+fn patched(call: &Call<'_>, current: Value) -> Result<Value, ApiError> {
     supported(call)?;
     let malformed = |message: String| ApiError::bad_request(message);
-    let mut result = current.clone();
+    let mut result = current;
     if call.media == JSON {
         let operations: json_patch::Patch = serde_json::from_slice(&call.body)
             .map_err(|e| malformed(format!("error decoding patch: {e}")))?;
@@ -75,7 +75,7 @@ fn patched(call: &Call<'_>, current: &Value) -> Result<Value, ApiError> {
         json_patch::merge(&mut result, &change);
         Ok(result)
     } else {
-        Ok(apply::strategic_patch(current, &change, &call.target.info.shape))
+        Ok(apply::strategic_patch(&result, &change, &call.target.info.shape))
     }
 }
 

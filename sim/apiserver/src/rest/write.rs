@@ -350,13 +350,16 @@ fn track(call: &Call<'_>, live: Option<&Value>, value: &mut Value, options: &Wri
 
 /// Whether two states differ at most in the times of managedFields.
 fn same_but_for_times(new: &Value, old: &Value) -> bool {
-    let strip = |value: &Value| {
-        let mut value = value.clone();
-        meta_mut(&mut value).remove("managedFields");
-        value
-    };
-    strip(new) == strip(old)
+    same_but_for(new, old, &["metadata"])
+        && same_but_for(&new["metadata"], &old["metadata"], &["managedFields"])
         && crate::apply::Owners::of(new).timeless() == crate::apply::Owners::of(old).timeless()
+}
+
+/// Whether two objects have the same fields, apart from these.
+fn same_but_for(new: &Value, old: &Value, fields: &[&str]) -> bool {
+    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new == old };
+    let counted = |(name, _): &(&String, &Value)| !fields.contains(&name.as_str());
+    new.iter().filter(counted).eq(old.iter().filter(counted))
 }
 
 /// Asks the admission policies.

@@ -74,7 +74,7 @@ impl Cluster {
             let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             let (code, answer) =
                 cluster.call(&User::admin(), Method::POST, "/api/v1/namespaces", Some(&body));
-            assert!(code == 201, "namespace {name} cannot be created: {answer}");
+            assert!(code == 201, "namespace {name} cannot be created: {answer:?}");
         }
         cluster
     }
@@ -161,7 +161,7 @@ impl Cluster {
         method: Method,
         path_and_query: &str,
         body: Option<&Value>,
-    ) -> (u16, Value) {
+    ) -> (u16, Bytes) {
         let bytes = body.map_or_else(Bytes::new, |b| {
             Bytes::from(serde_json::to_vec(b).expect("a JSON value always serialises"))
         });
