@@ -23,7 +23,7 @@ pub(super) fn reconcile(
     now_ms: u64,
 ) {
     if is_deleting(&object.value) {
-        release(cluster, object);
+        release(cluster, state, object);
         return;
     }
     let requested = object.value.pointer("/spec/resources/requests/storage");
@@ -66,14 +66,18 @@ pub(super) fn reconcile(
     status(cluster, WHO, Kind::Claim, object, made);
 }
 
-/// A claim that is deleted stays until no pod uses it.
-fn release(cluster: &mut Cluster, object: &Object) {
+/// A claim that is deleted stays until no pod uses it. A pod that still waits for it to be bound
+/// does not: it is on no node, and no scheduler would put it on one now.
+fn release(cluster: &mut Cluster, state: &Controllers, object: &Object) {
+    let key = (object.namespace().to_owned(), object.name().to_owned());
+    let waits = |pod: &str| state.awaited.get(&key).is_some_and(|pods| pods.contains(pod));
     let kept: Vec<&str> =
         finalizers(&object.value).into_iter().filter(|f| *f != PROTECTION).collect();
     let is_used = || {
         cluster.objects("", "pods").iter().any(|pod| {
             pod.namespace() == object.namespace()
                 && !matches!(text(&pod.value, "/status/phase"), "Failed" | "Succeeded")
+                && !waits(pod.name())
                 && super::pod::claims(&pod.value).any(|claim| claim == object.name())
         })
     };

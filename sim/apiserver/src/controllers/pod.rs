@@ -1,5 +1,5 @@
 //! Pods, as a scheduler and a kubelet with one node would treat them: a pod whose claims are bound
-//! starts; a Job's pod ends.
+//! starts; a pod that is not to be restarted, as a Job's, ends.
 //!
 //! How long a Job's pod runs and how it ends can be said in the environment of its first
 //! container: `MODEL_RUN_MS` (milliseconds) and `MODEL_EXIT_CODE` (zero: it succeeds).
@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::write::status;
-use super::{Controllers, Kind, RUN_MS, START_MS, Subject, controller, text};
+use super::{Controllers, Kind, RUN_MS, START_MS, Subject, text};
 use crate::object::{Object, is_deleting, time};
 use crate::server::Cluster;
 
@@ -102,7 +102,8 @@ fn end(
     subject: &Subject,
     now_ms: u64,
 ) {
-    if controller(&object.value).is_none_or(|(kind, _)| kind != Kind::Job) {
+    // A pod that a deleted Job left behind ends as well.
+    if matches!(text(&object.value, "/spec/restartPolicy"), "" | "Always") {
         return;
     }
     let run_ms = environment(object, "MODEL_RUN_MS").unwrap_or(RUN_MS);

@@ -8,7 +8,7 @@ use super::facts::{Facts, Place, Seen};
 use super::i5_intent::{Action, Decisions};
 use crate::history::ObjectWrite;
 use crate::reference::{
-    LOG, annotation, is_deleting, is_inert, is_managed, is_marked, kind_of, owner_uid,
+    LOG, annotation, is_deleting, is_inert, is_managed, is_marked, kind_of, owner_uid, stamp_of,
 };
 use crate::verdict::Finding;
 
@@ -16,6 +16,13 @@ use crate::verdict::Finding;
 struct Known {
     stamp: Option<u64>,
     ours: bool,
+}
+
+/// A Job that was let run: its incarnation, under which stamp, and where.
+struct Ran<'a> {
+    job: &'a str,
+    stamp: Option<u64>,
+    place: Place,
 }
 
 struct Walk<'a, 'f> {
@@ -29,8 +36,8 @@ struct Walk<'a, 'f> {
     written: BTreeMap<(&'a str, &'a str, u64), Place>,
     /// By object and incarnation: where the record that names it was accepted.
     recorded: BTreeMap<(&'f str, &'f str), Option<Place>>,
-    /// By incarnation of a Session: its Job that was let run, and where.
-    ran: BTreeMap<&'a str, (&'a str, Place)>,
+    /// By incarnation of a Session: its Job that was let run.
+    ran: BTreeMap<&'a str, Ran<'a>>,
     checked: u64,
 }
 
@@ -216,7 +223,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// No session runs twice: of the Jobs of one incarnation only one is ever let run, and none
-    /// comes after it.
+    /// comes after it, but for an earlier create that arrives late, or once more, and runs nothing.
     fn started(&mut self, seen: &Seen<'a, ObjectWrite>) {
         let write = seen.what;
         let Some(value) = write.value.as_deref() else { return };
@@ -224,14 +231,16 @@ impl<'a> Walk<'a, '_> {
             return;
         }
         let Some(session) = owner_uid(value) else { return };
+        let (stamp, inert) = (stamp_of(value), is_inert("Job", value));
         match self.ran.get(session) {
-            Some((job, first)) if *job != write.uid => {
-                let (job, first) = ((*job).to_owned(), *first);
+            Some(ran) if ran.job != write.uid && !(inert && stamp <= ran.stamp) => {
+                let (job, first) = (ran.job.to_owned(), ran.place);
                 let expected = format!("no Job after {job}, which may have run");
                 self.find(seen, Some(first), expected, format!("Job {}", write.uid));
             }
-            None if !is_inert("Job", value) => {
-                self.ran.insert(session, (&write.uid, seen.place));
+            None if !inert => {
+                let ran = Ran { job: &write.uid, stamp, place: seen.place };
+                self.ran.insert(session, ran);
             }
             _ => {}
         }

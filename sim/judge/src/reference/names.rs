@@ -102,8 +102,8 @@ pub(crate) fn is_deleting(value: &Value) -> bool {
     at(value, "metadata", "deletionTimestamp").is_some_and(|time| !time.is_null())
 }
 
-/// Whether a deletion waits for something that is not the operator's: a claim that a person deleted
-/// goes only when no pod uses it any more, and nobody can take the deletion back.
+/// Whether a deletion waits for something that is not the operator's: a claim that was deleted goes
+/// only when no pod uses it any more, and nobody can take the deletion back.
 pub(crate) fn is_held(value: &Value) -> bool {
     let finalizers = value.pointer("/metadata/finalizers").and_then(Value::as_array);
     finalizers.is_some_and(|all| all.iter().any(|one| one == "kubernetes.io/pvc-protection"))
