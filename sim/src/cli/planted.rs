@@ -40,7 +40,7 @@ pub(crate) struct Hunt {
     /// The seed of the first run.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Write the table there as well.
+    /// Write the table there as well, after each bug.
     #[arg(long)]
     table: Option<PathBuf>,
 }
@@ -83,15 +83,15 @@ impl Hunt {
             let row = self.hunt(&copy, bug)?;
             eprintln!("  {} {}", row.verdict, row.caught);
             rows.push(row);
+            // Hours of work must not be lost with the terminal.
+            if let Some(path) = &self.table {
+                write(path, &table(&rows))?;
+            }
         }
         if !self.keep {
             copy.renew()?;
         }
-        let text = table(&rows);
-        print!("{text}");
-        if let Some(path) = &self.table {
-            write(path, &text)?;
-        }
+        print!("{}", table(&rows));
         let all_found = rows.iter().all(|row| row.verdict == FOUND);
         Ok(if all_found { Exit::Green } else { Exit::Violation })
     }

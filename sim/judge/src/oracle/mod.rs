@@ -11,6 +11,7 @@ mod i5_effects;
 mod i5_intent;
 mod i6_replay;
 mod i7_one_leader;
+mod i7_yields;
 mod i8_converge;
 mod i9_least_privilege;
 
@@ -44,11 +45,16 @@ pub fn judge_stream(lines: &[Line]) -> Report {
         (Invariant::I9LeastPrivilege, i9_least_privilege::judge(&facts)),
         (Invariant::I10Tamper, i10_tamper::judge(&facts)),
     ]);
+    let inexcusable = i7_yields::judge(&facts);
     let excuses = facts.head.map_or(&[][..], |head| &head.excused);
     for (invariant, verdict) in &mut verdicts {
         if let Some(excuse) = excuses.iter().find(|excuse| excuse.invariant == *invariant) {
             let plain = std::mem::replace(verdict, Verdict::Pass { checked: 0 });
             *verdict = plain.excused(&excuse.fault);
+        }
+        let stays = if *invariant == Invariant::I7OneLeader { &*inexcusable } else { &[] };
+        if !stays.is_empty() {
+            *verdict = Verdict::from_findings(stays.to_vec(), 0, "");
         }
     }
     Report { verdicts }

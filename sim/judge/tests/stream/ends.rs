@@ -1,7 +1,9 @@
 //! I7, I9 and I10: leaders, rights, and manipulations.
 
-use rynxs_judge::event::{Event, Line};
-use rynxs_judge::{Invariant, Verdict, unused_rights};
+use std::sync::Arc;
+
+use rynxs_judge::event::{Event, Excuse, Line};
+use rynxs_judge::{Invariant, ObjectWrite, Verdict, unused_rights};
 use serde_json::json;
 
 use crate::only;
@@ -63,6 +65,50 @@ fn a_leader_whose_time_is_over_or_who_is_killed_holds_nothing() {
         story.say("rynxs-1", Event::Guard { until_ns });
         let report = story.report();
         assert!(report.of(Invariant::I7OneLeader).is_pass(), "{report}");
+    }
+}
+
+/// The Lease as somebody else holds it, shown to the leader, which sends a write so much later.
+fn shown_another_holder(story: &mut Story, holder: &str, after_ms: u64, close: bool) {
+    let lease = json!({"spec": {"holderIdentity": holder}});
+    let write = ObjectWrite {
+        object: "Lease/rynxs/rynxs-leader".into(),
+        status: 200,
+        rv: 77,
+        changed: true,
+        value: Some(Arc::new(lease)),
+        ..ObjectWrite::default()
+    };
+    let object = write.object.clone();
+    story.say("api-0", Event::ObjectWrite(Box::new(write)));
+    let (kind, rv) = ("MODIFIED".into(), "77".into());
+    story.say("rynxs-0", Event::Watched { message: 1, kind, object, rv });
+    if close {
+        story.say("rynxs-0", Event::Guard { until_ns: None });
+    }
+    story.skip(after_ms);
+    let target = "/apis/apps/v1/namespaces/team-a/deployments/a-runtime".to_owned();
+    let (to, method) = ("api-0".into(), "PATCH".into());
+    story.say("rynxs-0", Event::Sent { message: 2, to, method, target, bytes: 10 });
+}
+
+#[test]
+fn a_leader_that_goes_on_after_it_saw_another_holder_is_not_excused() {
+    for (holder, after_ms, close, fails) in [
+        ("rynxs-1_2", 3_000, false, true),
+        ("", 3_000, false, true),
+        ("rynxs-0_1", 3_000, false, false),
+        ("rynxs-1_2", 3_000, true, false),
+        ("rynxs-1_2", 0, false, false),
+    ] {
+        let mut story = settled();
+        let Event::Run(head) = &mut story.lines[0].event else { unreachable!("the first line") };
+        let excuse = Excuse { invariant: Invariant::I7OneLeader, fault: "edit-lease".into() };
+        head.excused.push(excuse);
+        shown_another_holder(&mut story, holder, after_ms, close);
+        let report = story.report();
+        let verdict = report.of(Invariant::I7OneLeader);
+        assert_eq!(verdict.is_fail(), fails, "{holder:?} {after_ms} {close}: {verdict:?}");
     }
 }
 

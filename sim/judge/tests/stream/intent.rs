@@ -7,7 +7,7 @@ use rynxs_judge::event::Event;
 use serde_json::json;
 
 use crate::only;
-use crate::story::{OPERATOR, Story, object, parsed};
+use crate::story::{BASE, OPERATOR, Story, object, parsed};
 
 fn with_agent() -> Story {
     let mut story = Story::begin();
@@ -145,14 +145,25 @@ fn a_session_that_runs_twice_is_found() {
     story.user("Session", "s", json!({ "agentRef": "a", "input": "x" }));
     story.settle();
     let job = object("Job", "s-run");
-    let again = story.api[&job].clone();
+    let first = story.api[&job].clone();
     story.delete("alice", &job);
-    let mut again = again;
-    again["spec"]["suspend"] = json!(true);
-    story.put(OPERATOR, &job, again, "");
-    let report = story.report();
-    let found = report.of(Invariant::I5Intent).findings();
-    assert!(found.iter().any(|f| f.expected.starts_with("no Job after")), "{report}");
+    // The create that made it, once more: it runs nothing. Then the start, and another decision.
+    let later = json!((BASE + 1_000).to_string());
+    for (inert, stamp, fails) in
+        [(true, None, false), (false, None, true), (true, Some(later), true)]
+    {
+        let mut again = first.clone();
+        again["spec"]["suspend"] = json!(inert);
+        if let Some(stamp) = stamp {
+            again["metadata"]["annotations"]["rynxs.universe.ai/stamp"] = stamp;
+        }
+        let mut story = story.clone();
+        story.put(OPERATOR, &job, again, "");
+        let report = story.report();
+        let found = report.of(Invariant::I5Intent).findings();
+        let twice = found.iter().any(|f| f.expected.starts_with("no Job after"));
+        assert_eq!(twice, fails, "{report}");
+    }
 }
 
 #[test]

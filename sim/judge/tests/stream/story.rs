@@ -29,6 +29,7 @@ const MIDNIGHT_MS: u64 = 1_789_948_800_000;
 const MS: u64 = 1_000_000;
 const GUARD_MS: u64 = 10_000;
 
+#[derive(Clone)]
 pub(crate) struct Story {
     pub(crate) lines: Vec<Line>,
     pub(crate) state: State,
