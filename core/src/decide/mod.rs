@@ -32,11 +32,14 @@ pub use observe::{agent_observed, expiry, is_news, session_observed};
 ///
 /// 2 takes over what a predecessor log wrote. Of events that say nothing of a predecessor, which
 /// is all that 1 could record, it makes the decisions of 1.
-/// 3 ends the deletion of an object that nothing wanted once somebody wants it again.
+/// 3 ends the deletion of an object that nothing wanted once somebody wants it again, and tries a
+/// claim that could not be changed again once it is bound.
 pub const LOGIC: u32 = 3;
 
 /// From here on a decision to write an object supersedes the pending deletion of it.
 const GIVES_WAY: u32 = 3;
+/// From here on a claim that is bound is as good as one never refused: only then can it grow.
+pub(crate) const BOUND_TRIES_AGAIN: u32 = 3;
 
 /// Most sessions started by one event. A record is written whole, and a started session adds about
 /// 1 KiB to it: 16 keep it small. Further ones follow the outcomes of these: every way in which a
@@ -67,8 +70,11 @@ pub fn follow_ups(state: &State, trigger: Trigger, event: &Event) -> Vec<Event> 
         Event::SessionDeleted { session, .. } => out.session_gone(session),
         Event::ChildObserved { object, state: seen, .. } => {
             let job = !matches!(seen, ChildState::VolumeBound | ChildState::VolumeLost);
-            if job && let Some(session) = children::owner_of(object) {
-                out.session_changed(&session, Cause::Observed);
+            let again = *seen == ChildState::VolumeBound && out.logic() >= BOUND_TRIES_AGAIN;
+            match children::owner_of(object) {
+                Some(session) if job => out.session_changed(&session, Cause::Observed),
+                Some(agent) if again => out.decide(&agent, Cause::Observed),
+                _ => {}
             }
         }
         Event::TimerFired { subject, timer, .. } => {
@@ -109,6 +115,11 @@ struct FollowUps<'a> {
 }
 
 impl FollowUps<'_> {
+    /// Version that the epoch decides by.
+    fn logic(&self) -> u32 {
+        self.state.epoch().map_or(LOGIC, |epoch| epoch.logic)
+    }
+
     /// Compares what an Agent or Session wants with what is written and under way.
     fn decide(&mut self, subject: &ObjectRef, cause: Cause) {
         let Some((uid, actions)) = diff::actions(self.state, subject, cause) else {
@@ -127,7 +138,7 @@ impl FollowUps<'_> {
         if actions.is_empty() {
             return;
         }
-        let logic = self.state.epoch().map_or(LOGIC, |epoch| epoch.logic);
+        let logic = self.logic();
         if logic >= GIVES_WAY {
             let objects: BTreeSet<_> = actions.iter().map(|action| &action.object).collect();
             let others = objects.into_iter().filter(|object| *object != subject);

@@ -3,6 +3,7 @@
 //! Observations may be late: one that is not news changes nothing. Decisions and outcomes are our
 //! own: one that does not fit is a broken log or a bug, and is refused (I3, I5). Nothing panics.
 
+use crate::decide;
 use crate::error::ErrorKind;
 use crate::event::{ChildState, Drift, Event, Reason, Timer};
 use crate::ids::{Epoch, Key, Kind, ObjectRef, Seq, Uid};
@@ -326,7 +327,14 @@ impl State {
             }
         };
         let (ending, at_ms) = match seen {
-            ChildState::VolumeBound => return volume(self, Volume::Bound),
+            ChildState::VolumeBound => {
+                volume(self, Volume::Bound);
+                let logic = self.epoch.as_ref().map_or(0, |epoch| epoch.logic);
+                if logic >= decide::BOUND_TRIES_AGAIN {
+                    self.clear_failure(object);
+                }
+                return;
+            }
             ChildState::VolumeLost => return volume(self, Volume::Lost),
             ChildState::JobSucceeded { at_ms } => (Ending::Succeeded, at_ms),
             ChildState::JobFailed { at_ms } => (Ending::Failed, at_ms),

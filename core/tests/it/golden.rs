@@ -74,6 +74,26 @@ fn drifts(book: &mut Book) {
     book.see(Event::DriftObserved { object: ghost, drift: Drift::Unwanted { uid } });
     book.settle();
     wanted_again(book);
+    grown_too_soon(book);
+}
+
+/// A claim cannot grow before it is bound, and then it does.
+fn grown_too_soon(book: &mut Book) {
+    book.see_agent("y", "u8", 1, worker());
+    book.settle();
+    let mut larger = worker();
+    larger.workspace.size = "2Gi".to_owned();
+    book.see_agent("y", "u8", 2, larger);
+    let (agent, object) = (children::agent(&key("y")), children::workspace(&key("y")));
+    while book.state.pending(&agent).first().is_some_and(|next| next.action.object != object) {
+        book.perform_one();
+    }
+    book.fail_next(&agent, FailureReason::Rejected);
+    assert_eq!(book.state.pending(&agent), []);
+    let uid = book.uid_of(&object);
+    book.see(Event::ChildObserved { object, uid, state: ChildState::VolumeBound });
+    assert_ne!(book.state.pending(&agent), []);
+    book.settle();
 }
 
 /// Something that nothing wanted gets an owner before it is deleted.

@@ -100,6 +100,15 @@ impl Cluster {
         if !write.took_effect() {
             return;
         }
+        // What a claim refused before it was bound, it may take now.
+        let bound = |value: &Value| value.pointer("/status/phase").is_some_and(|it| it == "Bound");
+        let was_bound = self.live.get(&write.object).is_some_and(|value| bound(value));
+        if kind == "PersistentVolumeClaim"
+            && !was_bound
+            && write.value.as_deref().is_some_and(bound)
+        {
+            self.refused.remove(&write.object);
+        }
         if write.removed {
             self.remove(&write.object);
         } else if let Some(value) = &write.value {
