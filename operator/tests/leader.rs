@@ -149,66 +149,6 @@ async fn drift_is_recorded_and_repaired_and_what_others_add_beside_it_is_tolerat
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_persons_object_of_our_name_is_not_touched_until_it_is_gone() {
-    let mut world = World::new();
-    let theirs = json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "a-spec", "namespace": "team"}, "data": {"mine": "1"},
-    });
-    world.create("/api/v1/namespaces/team/configmaps", &theirs);
-    let leader = world.lead();
-    world.create(AGENTS, &agent("a", &json!({})));
-    settled(&world).await;
-    assert_eq!(world.get(SPEC).expect("theirs")["data"], json!({"mine": "1"}));
-    let conflicts = |world: &World| {
-        let events = world.log.events();
-        let taken = |event: &&Event| {
-            matches!(event, Event::ActionFailed { reason: FailureReason::NameConflict, .. })
-        };
-        events.iter().filter(taken).count()
-    };
-    assert_eq!(conflicts(&world), 1);
-    world.pass(Duration::from_secs(120)).await;
-    assert_eq!(conflicts(&world), 1, "it is not tried again and again");
-    world.delete(SPEC);
-    world.pass(Duration::from_secs(60)).await;
-    settled(&world).await;
-    assert!(world.get(SPEC).expect("ours")["data"].get("mine").is_none());
-    assert_eq!(replicas(&world), Some(1));
-    outcomes(&world);
-    leader.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_larger_claim_left_by_a_former_agent_gives_way_and_the_new_one_gets_its_own() {
-    let mut world = World::new();
-    let first = world.lead();
-    let size = |size: &str| json!({"workspace": {"size": size}});
-    world.create(AGENTS, &agent("a", &size("5Gi")));
-    settled(&world).await;
-    let claim = world.get(CLAIM).expect("a claim")["metadata"]["uid"].clone();
-    assert_eq!(first.stop().await, LeaderEnd::Stopped { settled: true });
-    // Nobody leads meanwhile, so nothing that is orphaned is cleared away before the new one.
-    let orphaned = world.admin(
-        "DELETE",
-        &format!("{AGENTS}/a"),
-        "application/json",
-        &json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Orphan"}),
-    );
-    assert!(matches!(orphaned.0, 200 | 202), "{orphaned:?}");
-    world.create(AGENTS, &agent("a", &size("1Gi")));
-    let second = world.lead();
-    world.pass(Duration::from_secs(90)).await;
-    settled(&world).await;
-    let now = world.get(CLAIM).expect("a claim of its own");
-    assert_ne!(now["metadata"]["uid"], claim);
-    assert_eq!(now["spec"]["resources"]["requests"]["storage"], "1Gi");
-    assert_eq!(condition(&world, &format!("{AGENTS}/a"), "Ready"), "True");
-    outcomes(&world);
-    second.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn nothing_is_appended_or_written_while_nothing_changes() {
     let (world, leader) = with_agent(&json!({})).await;
     let (records, writes) = (world.log.len(), world.writes().len());
@@ -391,7 +331,8 @@ async fn many_agents_need_no_more_requests_each_than_one() {
     ];
     assert_eq!(events, expected.into(), "as docs/cost.md has them");
     let mut writes = std::collections::BTreeMap::<_, usize>::new();
-    for write in world.writes() {
+    // A write that a controller's own came before is refused, and made again.
+    for write in world.writes().into_iter().filter(|write| write.status_code < 300) {
         *writes.entry((write.kind, write.subresource)).or_default() += 1;
     }
     let mut take = |kind: &str, subresource: &str| {

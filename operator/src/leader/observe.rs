@@ -62,8 +62,8 @@ impl Term {
     }
 
     /// Whether what is seen of this subject must wait for the end of a request. A change of an
-    /// Agent may decide its running sessions anew, so it waits for theirs as well; and a decision to
-    /// write an object ends the deletion of it.
+    /// Agent may decide its running sessions anew, so it waits for theirs as well; and a decision
+    /// to write an object ends the deletion of it.
     fn is_blocked(&self, subject: &ObjectRef) -> bool {
         self.work.is_in_flight(subject)
             || children::of(subject).iter().any(|object| self.work.is_in_flight(object))

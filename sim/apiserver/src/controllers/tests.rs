@@ -20,14 +20,14 @@ impl World {
 
     fn send(&mut self, method: Method, path: &str, body: &Value) -> Value {
         let (code, answer) = self.cluster.call(&User::admin(), method, path, Some(body));
-        assert!(code < 300, "{path}: {code} {answer}");
-        answer
+        assert!(code < 300, "{path}: {code} {answer:?}");
+        serde_json::from_slice(&answer).expect("answers are JSON")
     }
 
     fn get(&mut self, path: &str) -> Value {
         let (code, answer) = self.cluster.call(&User::admin(), Method::GET, path, None);
-        assert!(code < 300, "{path}: {code} {answer}");
-        answer
+        assert!(code < 300, "{path}: {code} {answer:?}");
+        serde_json::from_slice(&answer).expect("answers are JSON")
     }
 
     /// Lets time pass in steps, as whoever hosts the server does.
