@@ -16,6 +16,8 @@ use rynxs_operator::ports::{LockedFile, Storage, StorageError};
 use crate::machine::{Machine, Process};
 use crate::world::World;
 
+/// How the names of the log's files end.
+const SEGMENT: &str = ".jsonl";
 /// A torn write ends at one of these.
 const SECTOR: usize = 512;
 /// Longest that one operation takes, milliseconds.
@@ -91,6 +93,17 @@ impl Disk {
             let sound = File { durable: bytes.clone(), bytes, named: true, ..File::default() };
             state.files.insert(path, sound);
         }
+    }
+
+    /// Bytes of the log's last line, if it was cut off in its middle.
+    pub(crate) fn torn(&self) -> Option<u64> {
+        let state = self.lock();
+        let segments = state.files.iter().filter(|(path, _)| path.ends_with(SEGMENT));
+        let tails = segments.filter_map(|(_, file)| {
+            let line = file.bytes.iter().rev().take_while(|byte| **byte != b'\n').count();
+            (line > 0).then_some(line as u64)
+        });
+        tails.last()
     }
 
     /// A process ends without the machine: what it wrote stays, its locks go.

@@ -239,6 +239,11 @@ pub enum Event {
         /// Decisions derived again.
         decisions: u64,
     },
+    /// The power was lost, and of the last line of the log on this machine (`node`) a part was left.
+    Torn {
+        /// Bytes of that part.
+        bytes: u64,
+    },
     /// A manipulation of a copy of the final log, and whether the binary's own reader noticed.
     Tampered {
         /// What was done.

@@ -98,6 +98,9 @@ impl World {
                 for machine in self.resolve(Who::All) {
                     self.crash_now(&machine, *back_after_ms, "the power is gone");
                     machine.disk.lose_power(*torn);
+                    if let Some(bytes) = machine.disk.torn() {
+                        self.note(&machine.name, Event::Torn { bytes });
+                    }
                 }
             }
             Do::BitRot { back_after_ms } => {

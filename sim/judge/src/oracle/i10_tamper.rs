@@ -2,9 +2,10 @@
 //!
 //! Two kinds of lines: a manipulation of a copy of the final log (`Tampered`), which the binary's
 //! own reader must notice; and a fault `tamper-…` or `bit-rot`, after which some replica
-//! must halt over the log, or refuse it at its start.
+//! must halt over the log, or refuse it at its start. Besides, a last line that a power loss tore is
+//! cut off by whoever opens the log next, and that must be said in the log.
 
-use super::facts::Facts;
+use super::facts::{Facts, Stored};
 use crate::event::Event;
 use crate::verdict::{Finding, Verdict};
 
@@ -53,7 +54,39 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
             _ => {}
         }
     }
+    checked += repairs(facts, &mut findings);
     Verdict::from_findings(findings, checked, "no manipulation of the log was tried")
+}
+
+/// The first epoch of the process that opened a torn log tells of it. A process that ends before it
+/// leads takes what it knows with it: then there is nothing left to tell of.
+fn repairs(facts: &Facts<'_>, findings: &mut Vec<Finding>) -> u64 {
+    let begins = |stored: &&Stored| stored.record.events.iter().any(|e| e.name == "EpochStarted");
+    let epochs: Vec<&Stored> = facts.records.iter().filter(begins).collect();
+    let mut checked = 0;
+    for (torn, line) in facts.placed() {
+        let Event::Torn { bytes } = line.event else { continue };
+        let mut starts = facts.placed().filter(|(place, other)| {
+            torn.is_before(*place) && other.node == line.node && other.event == Event::Started
+        });
+        let (Some((opened, _)), ended) = (starts.next(), starts.next()) else { continue };
+        let first = epochs.iter().find(|stored| {
+            let accepted = stored.accepted.unwrap_or_default();
+            let lived = ended.is_none_or(|(ended, _)| accepted.is_before(ended));
+            stored.record.writer.split('_').next() == Some(&line.node)
+                && opened.is_before(accepted)
+                && lived
+        });
+        let Some(first) = first else { continue };
+        checked += 1;
+        if !first.record.events.iter().any(|event| event.name == "TailRepaired") {
+            let place = format!("seq {}", first.record.seq);
+            let expected = format!("TailRepaired, for the {bytes} bytes that were cut off");
+            let finding = Finding::new(place, expected, "nothing about it");
+            findings.push(finding.at(torn).at(first.accepted.unwrap_or(first.place)));
+        }
+    }
+    checked
 }
 
 fn is_undetectable(fault: &str) -> bool {

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::agent;
 use super::names::{
-    RETAINED_FOR, STAMP, annotation, children_of, generation, is_deleting, is_held, is_managed,
-    kind_of, owner_uid, parts, subject_of, uid_of,
+    RETAINED_FOR, STAMP, annotation, children_of, generation, is_deleting, is_held, is_labelled,
+    is_managed, kind_of, owner_uid, parts, subject_of, uid_of,
 };
 use super::session;
 use crate::event::Head;
@@ -166,13 +166,13 @@ impl Cluster {
         }
     }
 
-    /// An object that belongs to nobody who lives.
+    /// An object that belongs to nobody who lives. One whose label a person took away is theirs.
     fn look_at_stray(&self, object: &str, value: &Value) -> Look {
         let kept = kind_of(object) == "PersistentVolumeClaim"
             && annotation(value, RETAINED_FOR).is_some()
             && owner_uid(value).is_none();
         let held = is_deleting(value) && is_held(value);
-        if annotation(value, STAMP).is_none() || kept || held {
+        if annotation(value, STAMP).is_none() || !is_labelled(value) || kept || held {
             Look::default()
         } else {
             Look::missing(format!("{object} is there, and nothing wants it"))

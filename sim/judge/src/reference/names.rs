@@ -17,6 +17,9 @@ pub(crate) const RETAINED_FOR: &str = "rynxs.universe.ai/retained-for";
 pub(crate) const MANAGED: [&str; 5] =
     ["ConfigMap", "PersistentVolumeClaim", "Deployment", "NetworkPolicy", "Job"];
 
+/// Label of what the operator manages.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
 const ANCHOR: &str = "rynxs-log-";
 const ANCHOR_DIGITS: usize = 32;
 
@@ -85,6 +88,12 @@ fn at<'a>(value: &'a Value, part: &str, field: &str) -> Option<&'a Value> {
 /// An annotation.
 pub(crate) fn annotation<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     at(value, "metadata", "annotations")?.get(name)?.as_str()
+}
+
+/// Whether it has the label by which the operator finds what is its own.
+pub(crate) fn is_labelled(value: &Value) -> bool {
+    let label = at(value, "metadata", "labels").and_then(|all| all.get(MANAGED_BY));
+    label.is_some_and(|by| by == "rynxs")
 }
 
 /// The stamp, if it is one.

@@ -166,6 +166,10 @@ fn aftermath(line: &Line) -> Option<Note> {
         Event::Replayed { fault, .. } => {
             new(Level::Row, Tone::Fault, "line", format!("the log does not verify: {fault}"))
         }
+        Event::Torn { bytes } => {
+            let text = format!("{bytes} bytes are left of the log's last line");
+            new(Level::Row, Tone::Fault, "line", text)
+        }
         Event::Tampered { how, detected: true } => {
             new(Level::Minor, Tone::Plain, "manipulation", format!("manipulation seen: {how}"))
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rynxs_core::event::Event as LogEvent;
+use rynxs_core::ids::Hash;
 use rynxs_judge::event::{Event, Excuse, Line};
 use rynxs_judge::{Invariant, ObjectWrite, Verdict, unused_rights};
 use serde_json::json;
@@ -109,6 +111,23 @@ fn a_leader_that_goes_on_after_it_saw_another_holder_is_not_excused() {
         let report = story.report();
         let verdict = report.of(Invariant::I7OneLeader);
         assert_eq!(verdict.is_fail(), fails, "{holder:?} {after_ms} {close}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_torn_line_that_is_cut_off_in_silence_is_found() {
+    let told = LogEvent::TailRepaired { bytes: 7, sha256: Hash::ZERO };
+    for (told, restarts, fails) in [(vec![told], 1, false), (vec![], 1, true), (vec![], 2, false)] {
+        let mut story = settled();
+        story.say("rynxs-0", Event::Killed { why: "the power is gone".into() });
+        story.say("rynxs-0", Event::Torn { bytes: 7 });
+        for _ in 0..restarts {
+            story.say("rynxs-0", Event::Started);
+        }
+        story.leads = false;
+        story.lead_after("rynxs-0_9", told);
+        let report = story.report();
+        assert_eq!(report.of(Invariant::I10Tamper).is_fail(), fails, "{report}");
     }
 }
 

@@ -126,6 +126,11 @@ impl Story {
 
     /// Another term, of the replica before `_`.
     pub(crate) fn lead(&mut self, identity: &str) {
+        self.lead_after(identity, Vec::new());
+    }
+
+    /// The same, with facts that its first record tells of.
+    pub(crate) fn lead_after(&mut self, identity: &str, told: Vec<LogEvent>) {
         if self.leads {
             let node = self.replica();
             self.say(&node, Event::Guard { until_ns: None });
@@ -134,13 +139,14 @@ impl Story {
         self.leads = true;
         self.renew();
         self.epoch = BASE + self.log.len() as u64;
-        self.record(vec![LogEvent::EpochStarted {
+        let started = LogEvent::EpochStarted {
             epoch: Epoch(self.epoch),
             identity: WriterId(self.writer.clone()),
             build: "test".into(),
             logic: decide::LOGIC,
             settings: settings(),
-        }]);
+        };
+        self.record([vec![started], told].concat());
     }
 
     fn renew(&mut self) {
