@@ -1,6 +1,7 @@
-//! I3: epochs never decrease along the log, and each epoch has one writer.
+//! I3: epochs never decrease along the log, each epoch has one writer, and each writer one epoch: a
+//! process that was started again under the name of its pod is another writer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Facts;
 use crate::verdict::{Finding, Verdict};
@@ -9,6 +10,7 @@ use crate::verdict::{Finding, Verdict};
 pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     let mut findings = Vec::new();
     let mut writers: BTreeMap<u64, &str> = BTreeMap::new();
+    let mut identities: BTreeSet<&str> = BTreeSet::new();
     let base = facts.base;
     let mut current = base;
     for stored in &facts.records {
@@ -28,6 +30,9 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
             let identity = event.text("identity").unwrap_or_default();
             if identity != record.writer {
                 find(format!("identity {}", record.writer), format!("identity {identity}"));
+            }
+            if !identities.insert(identity) {
+                find("an identity that no epoch had before".into(), identity.to_owned());
             }
             current = claimed;
         }

@@ -1,8 +1,11 @@
-//! I7, what no fault excuses: a leader that was shown another holder of the Lease stops at once.
+//! I7, what no fault excuses: a replica writes to the cluster only while its guard is open, and a
+//! leader that was shown another holder of the Lease stops at once.
 //!
-//! An edit of the Lease by hand may make two leaders for a moment, but it is no reason to go on
-//! once it has been seen. So this part looks at what a replica sends after its watch showed it the
-//! Lease with another holder, newer than everything that it wrote there itself.
+//! Clocks beyond the bound or an edit of the Lease by hand may make two leaders for a moment. That
+//! is no reason to send a write after one's own time is over, nor to go on once another holder has
+//! been seen. So this part looks at what a replica sends: whether its guard is open then, and what
+//! follows after its watch showed it the Lease with another holder, newer than everything that it
+//! wrote there itself.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +20,8 @@ const AT_ONCE_NS: u64 = 1_000_000_000;
 
 #[derive(Default)]
 struct Node<'a> {
-    leads: bool,
+    /// Until when its guard is open.
+    until_ns: Option<u64>,
     frozen: bool,
     /// From when on it has known for long enough, whom it was shown, and where.
     knows: Option<(u64, &'a str, Place)>,
@@ -43,7 +47,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
             | Event::Started
             | Event::Killed { .. }
             | Event::Exited { .. } => *node = Node::default(),
-            Event::Guard { until_ns: Some(_) } => node.leads = true,
+            Event::Guard { until_ns } => node.until_ns = *until_ns,
             Event::Frozen => node.frozen = true,
             Event::Resumed => {
                 node.frozen = false;
@@ -51,7 +55,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
                     *from = (*from).max(line.t_ns + AT_ONCE_NS);
                 }
             }
-            Event::Watched { object, rv, .. } if node.leads && is_lease(object) => {
+            Event::Watched { object, rv, .. } if node.until_ns.is_some() && is_lease(object) => {
                 let Some(rv) = rv.parse::<u64>().ok() else { continue };
                 let Some(holder) = holders.get(&rv).filter(|holder| **holder != line.node) else {
                     continue;
@@ -60,6 +64,17 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
                     let from = line.t_ns + AT_ONCE_NS;
                     node.knows.get_or_insert((from, holder, place));
                 }
+            }
+            Event::Sent { method, target, .. }
+                if target.starts_with("/api")
+                    && writes(method, target)
+                    && node.until_ns.is_none_or(|until| until < line.t_ns) =>
+            {
+                let until =
+                    node.until_ns.map_or("closed".into(), |until| format!("over at {until}"));
+                let expected = "writes while the guard is open";
+                let found = format!("{method} {target}, the guard is {until}");
+                findings.push(Finding::new(line.node.as_str(), expected, found).at(place));
             }
             Event::Sent { method, target, .. } if writes(method, target) && !node.frozen => {
                 let known = node.knows.filter(|(from, ..)| *from <= line.t_ns);
