@@ -98,12 +98,11 @@ impl Disk {
     /// Bytes of the log's last line, if it was cut off in its middle.
     pub(crate) fn torn(&self) -> Option<u64> {
         let state = self.lock();
-        let segments = state.files.iter().filter(|(path, _)| path.ends_with(SEGMENT));
-        let tails = segments.filter_map(|(_, file)| {
+        let mut segments = state.files.iter().filter(|(path, _)| path.ends_with(SEGMENT));
+        segments.find_map(|(_, file)| {
             let line = file.bytes.iter().rev().take_while(|byte| **byte != b'\n').count();
             (line > 0).then_some(line as u64)
-        });
-        tails.last()
+        })
     }
 
     /// A process ends without the machine: what it wrote stays, its locks go.

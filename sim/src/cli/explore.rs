@@ -53,7 +53,8 @@ pub(crate) struct Explore {
     /// Longest time for shrinking one failure.
     #[arg(long, default_value = "60s", value_parser = duration)]
     shrink_time: Duration,
-    /// Which scenarios are drawn: the usual mix, logs in files only, or many sessions.
+    /// What there is more of: mix (the usual), file (logs in files), sessions, rivals (two that may
+    /// lead at once), tamper (somebody changes the log in the bucket).
     #[arg(long, default_value = "mix", value_parser = bias)]
     bias: Bias,
     /// Say on the last line, as JSON, what was found first.
@@ -171,7 +172,9 @@ fn bias(text: &str) -> Result<Bias, String> {
         "mix" => Ok(Bias::Mix),
         "file" => Ok(Bias::File),
         "sessions" => Ok(Bias::Sessions),
-        _ => Err(format!("{text:?} is none of mix, file, sessions")),
+        "rivals" => Ok(Bias::Rivals),
+        "tamper" => Ok(Bias::Tamper),
+        _ => Err(format!("{text:?} is none of mix, file, sessions, rivals, tamper")),
     }
 }
 

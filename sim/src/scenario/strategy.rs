@@ -40,6 +40,10 @@ pub enum Bias {
     File,
     /// Users start and stop sessions, mostly.
     Sessions,
+    /// Two replicas are at it at once, mostly: beyond the bound on clocks, after edits of the Lease.
+    Rivals,
+    /// Somebody with the bucket's keys changes the log.
+    Tamper,
 }
 
 impl Default for Size {
@@ -65,7 +69,12 @@ pub fn draw(seed: u64, size: Size) -> Scenario {
 
 /// Every scenario of this size.
 pub fn scenarios(size: Size) -> impl Strategy<Value = Scenario> {
-    let files = if size.bias == Bias::File { 1.0 } else { 0.1 };
+    let files = match size.bias {
+        Bias::File => 1.0,
+        Bias::Mix | Bias::Sessions => 0.1,
+        // A file has one writer, and nobody else has its keys.
+        Bias::Rivals | Bias::Tamper => 0.0,
+    };
     let topology =
         (1_u32..=5, 1_u32..=3, prop::bool::weighted(files), any::<[u32; 2]>(), settings());
     topology.prop_flat_map(move |(replicas, api_views, file, mask, settings)| {
@@ -291,7 +300,11 @@ fn fault(
         prop::strategy::Union::new(on).boxed()
     };
     let single = single.prop_map(|what| vec![Step { at_ms: 0, what }]);
-    let what = prop_oneof![5 => single, 1 => plots::plot(file, size.agents)];
+    let (singles, plots) = match size.bias {
+        Bias::Rivals | Bias::Tamper => (1, 3),
+        Bias::Mix | Bias::File | Bias::Sessions => (5, 1),
+    };
+    let what = prop_oneof![singles => single, plots => plots::plot(file, size)];
     (1_000..size.horizon_ms, what).prop_map(|(at_ms, steps)| {
         let later = |step: Step| Step { at_ms: step.at_ms + at_ms, ..step };
         steps.into_iter().map(later).collect()

@@ -3,8 +3,10 @@
 
 use proptest::prelude::*;
 
-use super::{AgentShape, Child, Do, Meddling, Server, SessionShape, Step, Way, Who, name};
-use crate::scenario::ApiFault;
+use super::{
+    AgentShape, Bias, Child, Do, Meddling, Server, SessionShape, Size, Step, Way, Who, name,
+};
+use crate::scenario::{ApiFault, Tampering};
 
 /// Longer than a lease of 15 s and what follows it.
 fn beyond_lease() -> impl Strategy<Value = u64> {
@@ -25,9 +27,13 @@ fn steps(steps: Vec<(u64, Do)>) -> Vec<Step> {
 }
 
 /// Any of them; times count from the plot's beginning.
-pub(super) fn plot(file: bool, agents: u32) -> BoxedStrategy<Vec<Step>> {
-    if file {
-        return torn(agents).boxed();
+pub(super) fn plot(file: bool, size: Size) -> BoxedStrategy<Vec<Step>> {
+    let agents = size.agents;
+    match size.bias {
+        _ if file => return torn(agents).boxed(),
+        Bias::Rivals => return prop_oneof![duel(agents), deaf(agents), slow_clock(agents)].boxed(),
+        Bias::Tamper => return tampered(agents).boxed(),
+        Bias::Mix | Bias::File | Bias::Sessions => {}
     }
     prop_oneof![
         3 => zombie(agents),
@@ -73,6 +79,47 @@ fn duel(agents: u32) -> impl Strategy<Value = Vec<Step>> {
         let cut = Do::Partition { who: Who::Leader, server: Server::Api, way, for_ms };
         let edits = edits.into_iter().map(|(after, name, value)| (after, edit(name, value)));
         steps([(0, cut), (50, freed)].into_iter().chain(edits).collect())
+    })
+}
+
+/// Edits while two replicas may lead, and by how much they come after the plot's beginning.
+fn edits(agents: u32, from_ms: u64, to_ms: u64) -> impl Strategy<Value = Vec<(u64, Do)>> {
+    let one = (from_ms..to_ms, name("agent", agents), 1_u32..6);
+    prop::collection::vec(one.prop_map(|(after, name, value)| (after, edit(name, value))), 4..9)
+}
+
+/// Somebody frees the Lease, and of what the leader's watches show a part is missing: it goes on
+/// until its next renewal is refused, beside its successor.
+fn deaf(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    (300_u32..700, edits(agents, 60, 2_400)).prop_map(|(per_mille, edits)| {
+        let deaf = Do::DropEvents { who: Who::Leader, per_mille, for_ms: 3_000 };
+        let freed = Do::EditLease { holder: String::new() };
+        steps([(0, deaf), (50, freed)].into_iter().chain(edits).collect())
+    })
+}
+
+/// The leader's clock crawls, and it is cut off until its successor has just begun: for a moment
+/// both are valid and both can reach everything.
+fn slow_clock(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    let rate = -600_000_i64..-250_000;
+    (rate, 15_500_u64..18_500, edits(agents, 15_000, 20_000)).prop_map(|(rate_ppm, cut, edits)| {
+        let (who, server, way) = (Who::Leader, Server::Api, Way::Both);
+        let slow = Do::ClockRate { who, rate_ppm };
+        let cut = Do::Partition { who, server, way, for_ms: cut };
+        steps([(0, slow), (10, cut)].into_iter().chain(edits).collect())
+    })
+}
+
+/// The log is changed while it is written to, and the next leader reads it.
+fn tampered(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    let how = prop_oneof![
+        4 => Just(Tampering::DeleteMiddle),
+        1 => Just(Tampering::Swap),
+        1 => Just(Tampering::Flip),
+    ];
+    (how, 20_000_u64..60_000, edits(agents, 0, 15_000)).prop_map(|(how, at, edits)| {
+        let crash = Do::Crash { who: Who::Leader, back_after_ms: 1_000 };
+        steps(edits.into_iter().chain([(at, Do::Tamper { how }), (at + 500, crash)]).collect())
     })
 }
 
