@@ -19,10 +19,10 @@ fmt: ## format the code
 	cargo fmt --all
 
 bench: ## benchmarks, each beside its peer or limit
-	cargo bench -p rynxs-core -p rynxs-operator
+	cargo bench -p rynxs-core -p rynxs-operator -p rynxs-sim
 
 crds: ## write the generated CRDs again
-	cargo run --bin rynxs -- crd --output-dir helm/rynxs/crds
+	UPDATE_GOLDEN=1 cargo test -p rynxs-core --test it crds
 
 explore: ## random scenarios under fresh seeds for twenty minutes
 	cargo run --release --bin rynxs-sim -- explore --time 20m

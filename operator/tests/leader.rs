@@ -151,6 +151,10 @@ async fn drift_is_recorded_and_repaired_and_what_others_add_beside_it_is_tolerat
 #[tokio::test(start_paused = true)]
 async fn nothing_is_appended_or_written_while_nothing_changes() {
     let (world, leader) = with_agent(&json!({})).await;
+    for n in 1..100 {
+        world.create(AGENTS, &agent(&format!("agent-{n:03}"), &json!({})));
+    }
+    settled(&world).await;
     let (records, writes) = (world.log.len(), world.writes().len());
     let requests = world.requests().len();
     // Longer than the resync interval, and than many watches.
@@ -161,7 +165,9 @@ async fn nothing_is_appended_or_written_while_nothing_changes() {
         .filter(|line| !line.starts_with("GET /api") || line.contains("/namespaces/"))
         .cloned()
         .collect();
-    assert!(others.is_empty(), "only watches: {others:?}");
+    assert!(others.is_empty(), "only watches, and lists at a resync: {others:?}");
+    let counted = world.signals.count(|signal| matches!(signal, Signal::EventAppended(_)));
+    assert_eq!(counted, world.log.events().len(), "every event is counted once");
     leader.stop().await;
 }
 

@@ -8,7 +8,7 @@ mod stage;
 use std::time::Duration;
 
 use rynxs::demo::idle::{Idle, measure};
-use rynxs::demo::{DEFAULT_LEASE, EventStore, Plan};
+use rynxs::demo::{DEFAULT_LEASE, EventStore, Plan, probe};
 use stage::{folder, plan, world};
 
 /// Everything that was sent, for a failing test.
@@ -39,4 +39,23 @@ async fn an_idle_cluster_appends_nothing_and_asks_for_its_lease_only() {
     assert!((1..=most).contains(&of("leases", "update")), "{}", told(&idle));
     assert_eq!(of("leases", "get") + of("leases", "list"), 0, "{}", told(&idle));
     assert_eq!(before, puts(&world), "nor did the store see a write that was refused");
+    all_are_ready_and_one_leads(&mut world).await;
+}
+
+/// Standbys are ready, too: a rolling update must not wait for leadership.
+async fn all_are_ready_and_one_leads(world: &mut rynxs::demo::World) {
+    let (mut leaders, mut standbys) = (0, 0);
+    for replica in &mut world.replicas {
+        let address = replica.address().await.unwrap();
+        for path in ["/readyz", "/livez"] {
+            assert!(probe::get(&address, path).await.is_some(), "{} {path}", replica.name());
+        }
+        let metrics = probe::get(&address, "/metrics").await.unwrap();
+        match probe::metric(&metrics, "rynxs_leader_election_status") {
+            Some(1.0) => leaders += 1,
+            Some(0.0) => standbys += 1,
+            other => panic!("{}: {other:?}\n{metrics}", replica.name()),
+        }
+    }
+    assert_eq!((leaders, standbys), (1, 2));
 }

@@ -219,9 +219,11 @@ impl Driver<'_> {
             nonce: self.appender.nonce(),
             ts_ms: self.appender.clock.wall(),
         };
-        let record = encode(&header, &[EncodedEvent::new(&event)]);
+        let event = EncodedEvent::new(&event);
+        let record = encode(&header, std::slice::from_ref(&event));
         let input = self.append(&record).await?;
         if input == TakeoverInput::Appended(Appended::Committed) {
+            self.claim.observer.signal(Signal::EventAppended(event.kind()));
             self.accept(&record.bytes).map_err(|fault| self.bug(&fault))?;
         }
         Ok(input)

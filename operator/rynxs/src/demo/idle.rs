@@ -18,6 +18,8 @@ use super::tally::{RequestKind, more};
 use super::world::World;
 use super::{DemoArgs, PATIENCE};
 
+/// How often a leader lists everything anew, unless it is told otherwise (`--reconcile-resync`).
+const RESYNC: Duration = Duration::from_secs(600);
 /// How often a wait looks whether the replicas still run.
 const LOOK: Duration = Duration::from_millis(200);
 /// Nobody who has work left is silent for so long: retries begin at a fifth of a second, Kubernetes
@@ -76,6 +78,14 @@ pub(super) async fn play(
     let mut report = finish(world, args, &mut log, ready).await?;
     if idle.records > 0 {
         report.refuted.push(format!("an idle cluster appended {} records", idle.records));
+    }
+    // A leader that is older than that lists everything again.
+    if world.story.elapsed() < RESYNC {
+        let others = idle.requests.iter().filter(|sent| !sent.kind.is_idle());
+        report.refuted.extend(others.map(|sent| {
+            let RequestKind { verb, resource, .. } = &sent.kind;
+            format!("an idle cluster sent {} times {verb} {resource}", sent.count)
+        }));
     }
     report.idle = Some(idle);
     Ok(report)

@@ -18,6 +18,10 @@ use super::world::{ACCOUNT, BUCKET, HOME, SHORT_LEASE, World};
 use super::zombie::{self, Without};
 use super::{DemoArgs, PATIENCE};
 
+/// What a replica may hold with so many agents.
+const MOST_MEMORY_KIB: u64 = 60 * 1024;
+const MOST_AGENTS: u32 = 1_000;
+
 /// Plays the whole story.
 pub(super) async fn play(
     world: &mut World,
@@ -223,6 +227,15 @@ pub(super) async fn finish(
         refuted.push(format!(
             "{} decisions cannot be made again by the binary that made them",
             verified.decisions_not_rederivable
+        ));
+    }
+    if let Some(kib) = peak_memory_kib.filter(|kib| *kib > MOST_MEMORY_KIB)
+        && args.agents <= MOST_AGENTS
+    {
+        refuted.push(format!(
+            "a replica held {} MiB, more than {} MiB for up to {MOST_AGENTS} agents",
+            kib.div_ceil(1024),
+            MOST_MEMORY_KIB / 1024
         ));
     }
     if let (Some((model, _)), Some(mirror)) = (&world.store, &world.mirror) {

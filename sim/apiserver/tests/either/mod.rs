@@ -126,7 +126,9 @@ impl Real {
     /// The server that the environment names; nothing, said aloud, if it names none.
     pub(crate) fn named() -> Option<Self> {
         let Ok(address) = std::env::var("RYNXS_KUBE_API") else {
-            eprintln!("skipped: RYNXS_KUBE_API names no real API server");
+            // Past the test harness, which keeps what a passing test prints.
+            let told = "skipped: RYNXS_KUBE_API names no real API server\n";
+            drop(std::io::stderr().write_all(told.as_bytes()));
             return None;
         };
         let address = address.trim_start_matches("http://").trim_end_matches('/').to_owned();
