@@ -6,6 +6,9 @@ use madsim::time::TimeHandle;
 use rynxs_judge::event::{Event, Line};
 use sha2::{Digest, Sha256};
 
+/// Events of a run, at most; a run of the usual size has some thousands.
+const MOST_LINES: usize = 500_000;
+
 /// The stream of one run while it is written; clones write to the same one.
 #[derive(Clone, Default)]
 pub(crate) struct Stream {
@@ -14,9 +17,18 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Adds what happens at this moment.
+    ///
+    /// # Panics
+    /// At more events than any run needs: somebody does the same again and again without a wait,
+    /// and a run of so much simulated time would never end.
     pub(crate) fn push(&self, node: &str, event: Event) {
         let line = Line { t_ns: now_ns(), node: node.to_owned(), event };
-        self.lines.lock().expect("no writer panics while it holds the lines").push(line);
+        let count = {
+            let mut lines = self.lines.lock().expect("no writer panics while it holds the lines");
+            lines.push(line);
+            lines.len()
+        };
+        assert!(count < MOST_LINES, "{MOST_LINES} events and no end: {node} does not come to rest");
     }
 
     /// All lines so far; the stream is empty afterwards.

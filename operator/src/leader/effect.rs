@@ -290,10 +290,10 @@ impl Effect<'_> {
         if *stamp > self.order.stamp {
             return Err(Hurdle::Stamp(*stamp, log.clone()));
         }
-        // A claim that somebody deleted stays for as long as a pod uses it: what else the agent
-        // is to become must not wait for that.
+        // A claim that somebody deleted stays for as long as a pod uses it, and that pod may be of
+        // what stands behind it: what else the agent is to become must not wait for that.
         let held = self.object().kind == Kind::PersistentVolumeClaim
-            && self.order.pending.action.verb == Verb::Update;
+            && matches!(self.order.pending.action.verb, Verb::Create | Verb::Update);
         if entry.deleting && !held {
             return Err(Hurdle::Deleting);
         }

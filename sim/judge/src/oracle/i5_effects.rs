@@ -1,14 +1,17 @@
 //! I5, the cluster's side: every effect of the operator has its decision before it, what is
-//! created is inert, what runs was recorded before, no session runs twice, and what the log calls
-//! applied was applied.
+//! created is inert, what runs was recorded before, no session runs twice, a workspace that is kept
+//! is never deleted, and what the log calls applied was applied.
 
 use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 use super::facts::{Facts, Place, Seen};
 use super::i5_intent::{Action, Decisions};
 use crate::history::ObjectWrite;
 use crate::reference::{
-    LOG, annotation, is_deleting, is_inert, is_managed, is_marked, kind_of, owner_uid, stamp_of,
+    LOG, RETAINED_FOR, annotation, is_deleting, is_inert, is_managed, is_marked, kind_of,
+    owner_uid, stamp_of,
 };
 use crate::verdict::Finding;
 
@@ -16,6 +19,8 @@ use crate::verdict::Finding;
 struct Known {
     stamp: Option<u64>,
     ours: bool,
+    /// A workspace that outlives its Agent.
+    kept: bool,
 }
 
 /// A Job that was let run: its incarnation, under which stamp, and where.
@@ -192,7 +197,12 @@ impl<'a> Walk<'a, '_> {
         let Some(known) = self.known.get(write.uid.as_str()).filter(|known| known.ours) else {
             return;
         };
-        let Some(stamp) = known.stamp else { return };
+        let (stamp, kept) = (known.stamp, known.kept);
+        if kept {
+            let expected = "no deletion of a workspace that is kept".into();
+            self.find(seen, None, expected, "it is deleted".into());
+        }
+        let Some(stamp) = stamp else { return };
         self.checked += 1;
         let seq = stamp.saturating_sub(self.facts.base);
         let fits = |action: &Action<'_>| {
@@ -255,7 +265,13 @@ impl<'a> Walk<'a, '_> {
         let Some(stamp) = write.stamp.as_deref().map(|text| text.parse().ok()) else { return };
         let before = self.known.get(write.uid.as_str());
         let ours = self.is_of_this_log(write) || before.is_some_and(|before| before.ours);
-        self.known.insert(&write.uid, Known { stamp, ours });
+        // A deletion is marked first, and the mark is a write as any other.
+        let says = |value: &Value| annotation(value, RETAINED_FOR).is_some();
+        let kept = match write.value.as_deref() {
+            Some(value) if !is_marked(value) => says(value),
+            _ => before.is_some_and(|before| before.kept),
+        };
+        self.known.insert(&write.uid, Known { stamp, ours, kept });
     }
 
     /// What the log calls applied took effect before the log could say so.

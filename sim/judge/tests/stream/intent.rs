@@ -92,6 +92,25 @@ fn an_effect_that_was_never_decided_is_found() {
 }
 
 #[test]
+fn a_kept_workspace_that_is_deleted_is_found() {
+    for kept in [true, false] {
+        let mut story = with_agent();
+        story.settle();
+        let name = object("PersistentVolumeClaim", "a-workspace");
+        let mut claim = story.api[&name].clone();
+        if kept {
+            claim["metadata"]["annotations"]["rynxs.universe.ai/retained-for"] = json!("a");
+        }
+        story.put("alice", &name, claim, "");
+        story.delete(OPERATOR, &name);
+        let report = story.report();
+        let found = report.of(Invariant::I5Intent).findings();
+        let told = found.iter().any(|f| f.expected == "no deletion of a workspace that is kept");
+        assert_eq!(told, kept, "{report}");
+    }
+}
+
+#[test]
 fn work_that_is_left_at_the_end_is_found_only_if_the_run_went_on() {
     let mut story = with_agent();
     story.perform();

@@ -31,7 +31,10 @@ pub(super) fn plot(file: bool, size: Size) -> BoxedStrategy<Vec<Step>> {
     let agents = size.agents;
     match size.bias {
         _ if file => return torn(agents).boxed(),
-        Bias::Rivals => return prop_oneof![duel(agents), deaf(agents), slow_clock(agents)].boxed(),
+        Bias::Rivals => {
+            let plots = prop_oneof![duel(agents), deaf(agents), slow_clock(agents), late_release()];
+            return plots.boxed();
+        }
         Bias::Tamper => return tampered(agents).boxed(),
         Bias::Mix | Bias::File | Bias::Sessions => {}
     }
@@ -107,6 +110,15 @@ fn slow_clock(agents: u32) -> impl Strategy<Value = Vec<Step>> {
         let slow = Do::ClockRate { who, rate_ppm };
         let cut = Do::Partition { who, server, way, for_ms: cut };
         steps([(0, slow), (10, cut)].into_iter().chain(edits).collect())
+    })
+}
+
+/// A leader is asked to stop while it stands still, and gives the Lease up when another has it.
+fn late_release() -> impl Strategy<Value = Vec<Step>> {
+    (16_000_u64..24_000, 100_u64..14_000).prop_map(|(for_ms, asked)| {
+        let who = Who::Leader;
+        let stop = Do::Stop { who, back_after_ms: 30_000 };
+        steps(vec![(0, Do::Freeze { who, for_ms }), (asked, stop)])
     })
 }
 
