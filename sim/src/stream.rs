@@ -7,7 +7,7 @@ use rynxs_judge::event::{Event, Line};
 use sha2::{Digest, Sha256};
 
 /// Events of a run, at most; a run of the usual size has some thousands.
-const MOST_LINES: usize = 500_000;
+const MOST_LINES: usize = 100_000;
 
 /// The stream of one run while it is written; clones write to the same one.
 #[derive(Clone, Default)]

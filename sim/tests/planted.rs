@@ -16,7 +16,11 @@ fn there_are_at_least_thirty_planted_bugs_and_each_says_what_must_catch_it() {
     for bug in &bugs {
         assert!(bug.bug.ends_with('.'), "{}: the bug is told in a sentence", bug.name);
         let bias = bug.bias.as_deref().unwrap_or("mix");
-        assert!(["mix", "file", "sessions", "rivals", "tamper"].contains(&bias), "{}: scenario {bias}", bug.name);
+        assert!(
+            ["mix", "file", "sessions", "rivals", "tamper"].contains(&bias),
+            "{}: scenario {bias}",
+            bug.name
+        );
     }
 }
 

@@ -3,7 +3,8 @@
 //! Two kinds of lines: a manipulation of a copy of the final log (`Tampered`), which the binary's
 //! own reader must notice; and a fault `tamper-…` or `bit-rot`, after which some replica
 //! must halt over the log, or refuse it at its start. Besides, a last line that a power loss tore is
-//! cut off by whoever opens the log next, and that must be said in the log.
+//! cut off by whoever opens the log next, and that must be said in the log; and nobody halts over a
+//! log that nobody changed.
 
 use super::facts::{Facts, Stored};
 use crate::event::Event;
@@ -55,7 +56,30 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         }
     }
     checked += repairs(facts, &mut findings);
+    findings.extend(false_alarm(facts));
     Verdict::from_findings(findings, checked, "no manipulation of the log was tried")
+}
+
+/// A replica that halts over a sound log, or refuses it.
+fn false_alarm(facts: &Facts<'_>) -> Option<Finding> {
+    let changes = |fault: &str| {
+        fault.starts_with(FAULT) || fault == BIT_ROT || fault == "s3-ignores-condition"
+    };
+    for (place, line) in facts.placed() {
+        match &line.event {
+            Event::FaultBegan { fault, .. } if changes(fault) => return None,
+            Event::Exited { why, corrupt: true, .. } => {
+                let expected = "nobody halts over a log that nobody changed";
+                return Some(Finding::new(line.node.as_str(), expected, why.as_str()).at(place));
+            }
+            Event::Probe { probe } if probe == LOG_REFUSED => {
+                let expected = "nobody refuses a log that nobody changed";
+                return Some(Finding::new(line.node.as_str(), expected, LOG_REFUSED).at(place));
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The first epoch of the process that opened a torn log tells of it. A process that ends before it

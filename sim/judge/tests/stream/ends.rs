@@ -117,6 +117,21 @@ fn a_leader_that_goes_on_without_a_guard_or_after_it_saw_another_holder_is_not_e
 }
 
 #[test]
+fn a_replica_that_halts_over_a_sound_log_is_found() {
+    for fault in [None, Some("bit-rot")] {
+        let mut story = settled();
+        if let Some(fault) = fault {
+            let (fault, detail) = (fault.to_owned(), String::new());
+            story.say("nemesis", Event::FaultBegan { fault, detail });
+        }
+        let why = "record 3 is not ours".to_owned();
+        story.say("rynxs-0", Event::Exited { why, corrupt: true, bug: false });
+        let report = story.report();
+        assert_eq!(report.of(Invariant::I10Tamper).is_fail(), fault.is_none(), "{report}");
+    }
+}
+
+#[test]
 fn an_identity_that_leads_twice_is_found() {
     let mut story = settled();
     story.lead("rynxs-1_2");
