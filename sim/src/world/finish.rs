@@ -23,6 +23,9 @@ const STAYS_AT_LEAST: Duration = Duration::from_secs(40);
 /// The longest time for which that is watched: a run that converged late has shown enough by then.
 const STAYS_AT_MOST: Duration = Duration::from_secs(180);
 
+/// For how long nothing is appended before a run ends.
+const QUIET: Duration = Duration::from_secs(5);
+
 impl World {
     /// Waits until everything is as users asked, or the bound has passed, and as long again.
     pub(super) async fn finish(self) -> Result<Vec<Line>, String> {
@@ -41,7 +44,10 @@ impl World {
                 break;
             }
             madsim::time::sleep(waited.clamp(STAYS_AT_LEAST, STAYS_AT_MOST)).await;
-            if self.missing().is_none() {
+            // A run does not end in the middle of something.
+            let records = self.log().len();
+            madsim::time::sleep(QUIET).await;
+            if self.missing().is_none() && self.log().len() == records {
                 break;
             }
         }
