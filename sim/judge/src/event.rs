@@ -239,7 +239,7 @@ pub enum Event {
         /// Decisions derived again.
         decisions: u64,
     },
-    /// The power was lost, and of the last line of the log on this machine (`node`) a part was left.
+    /// The power was lost, and a part of the log's last line is left on this machine (`node`).
     Torn {
         /// Bytes of that part.
         bytes: u64,

@@ -40,7 +40,7 @@ pub enum Bias {
     File,
     /// Users start and stop sessions, mostly.
     Sessions,
-    /// Two replicas are at it at once, mostly: beyond the bound on clocks, after edits of the Lease.
+    /// Two replicas are at it at once, mostly: clocks beyond the bound, edits of the Lease.
     Rivals,
     /// Somebody with the bucket's keys changes the log.
     Tamper,

@@ -2,9 +2,9 @@
 //!
 //! Two kinds of lines: a manipulation of a copy of the final log (`Tampered`), which the binary's
 //! own reader must notice; and a fault `tamper-…` or `bit-rot`, after which some replica
-//! must halt over the log, or refuse it at its start. Besides, a last line that a power loss tore is
-//! cut off by whoever opens the log next, and that must be said in the log; and nobody halts over a
-//! log that nobody changed.
+//! must halt over the log, or refuse it at its start. Besides, a last line that a power loss tore
+//! is cut off by whoever opens the log next, and that must be said in the log; and nobody halts
+//! over a log that nobody changed.
 
 use super::facts::{Facts, Stored};
 use crate::event::Event;

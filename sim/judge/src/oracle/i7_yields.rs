@@ -1,6 +1,6 @@
-//! I7, what no fault excuses: a replica writes to the cluster only while its guard is open, a leader
-//! that was shown another holder of the Lease stops at once, and nobody gives up a Lease that is
-//! another's.
+//! I7, what no fault excuses: a replica writes to the cluster only while its guard is open, a
+//! leader that was shown another holder of the Lease stops at once, and nobody gives up a Lease
+//! that is another's.
 //!
 //! Clocks beyond the bound or an edit of the Lease by hand may make two leaders for a moment. That
 //! is no reason to send a write after one's own time is over, nor to go on once another holder has
