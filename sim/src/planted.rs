@@ -71,6 +71,7 @@ fn is_known(what: &str) -> bool {
 ///
 /// # Errors
 /// A file that cannot be read, or is no patch with a head.
+#[allow(clippy::disallowed_methods, reason = "patches are files of the tree")]
 pub fn all(root: &Path) -> Result<Vec<Planted>, String> {
     let folder = root.join(FOLDER);
     let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());

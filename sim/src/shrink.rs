@@ -35,6 +35,7 @@ struct Shrinker {
 
 /// Shrinks a failing scenario for at most `budget` of real time.
 #[must_use]
+#[allow(clippy::disallowed_methods, reason = "a shrinker's budget is real time")]
 pub fn shrink(scenario: &Scenario, seed: u64, shown: &Shown, budget: Duration) -> Shrunk {
     let best = Shrunk { scenario: scenario.clone(), seed, shown: shown.clone(), runs: 0 };
     let mut shrinker = Shrinker { best, until: Instant::now() + budget };
@@ -51,6 +52,7 @@ pub fn shrink(scenario: &Scenario, seed: u64, shown: &Shown, budget: Duration) -
 }
 
 impl Shrinker {
+    #[allow(clippy::disallowed_methods, reason = "a shrinker's budget is real time")]
     fn is_out_of_time(&self) -> bool {
         Instant::now() >= self.until
     }

@@ -1,6 +1,9 @@
 //! A bounded campaign of random scenarios under fresh seeds, and that a run is the same whoever
 //! makes it: alone, in a batch, on one thread or two, in another process.
 
+#![allow(clippy::disallowed_methods, reason = "its seed may be asked for")]
+#![allow(clippy::disallowed_macros, reason = "its seed and counts are printed")]
+
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

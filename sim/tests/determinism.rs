@@ -1,5 +1,7 @@
 //! The same scenario and seed give the same bytes; another seed gives others.
 
+#![allow(clippy::disallowed_methods, reason = "a run is written down if asked for")]
+
 use rynxs_sim::scenario::{AgentShape, ApiFault, Clock, Do, S3Fault, Server, Way, Who};
 use rynxs_sim::{Scenario, fingerprint, run};
 

@@ -3,6 +3,8 @@
 //! A file begins with a comment: what it shows in a sentence, then, if the seed matters, a line
 //! `seed N` for each. Without one it is played under seeds 1 to 3.
 
+#![allow(clippy::disallowed_methods, reason = "regressions are files of the tree")]
+
 use std::path::PathBuf;
 
 use rynxs_sim::scenario;

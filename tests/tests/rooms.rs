@@ -93,6 +93,16 @@ fn normal_dependencies(package: &Package) -> BTreeSet<String> {
         .collect()
 }
 
+/// Clippy takes the nearest `clippy.toml`, so a package without one has its neighbour's bans.
+#[test]
+fn every_package_says_what_it_bans() {
+    for (name, package) in packages() {
+        let path = package.manifest_path.with_file_name("clippy.toml");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(text.contains("\ndisallowed-"), "{name}: {path} bans nothing");
+    }
+}
+
 #[test]
 fn the_workspace_has_exactly_the_rooms_of_the_table() {
     let found: BTreeMap<_, _> = packages()

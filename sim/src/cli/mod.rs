@@ -1,5 +1,7 @@
 //! The command line: results on stdout, progress on stderr, exit codes that scripts may rely on.
 
+#![allow(clippy::disallowed_methods, reason = "people's files, terminal and time are real")]
+
 /// A line of results.
 macro_rules! say {
     () => { $crate::cli::out(format_args!("\n")) };

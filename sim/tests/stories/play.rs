@@ -1,5 +1,7 @@
 //! Plays a story and shows what happened in it: probes, records, writes, by the stream alone.
 
+#![allow(clippy::disallowed_methods, reason = "a run is written down if asked for")]
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
