@@ -6,6 +6,8 @@ use rynxs_tests::{text_of, tracked_files};
 
 const FILE_LINES_MAX: usize = 600;
 const LINE_COLUMNS_MAX: usize = 100;
+/// Of a line of code with a literal in it, which the formatter leaves alone.
+const LITERAL_COLUMNS_MAX: usize = 120;
 const ROOMS: [&str; 5] = ["core/", "operator/", "sim/", "chaos/", "tests/"];
 
 fn rust_files() -> Vec<std::path::PathBuf> {
@@ -47,9 +49,11 @@ fn lines_fit_the_column_limit() {
     let mut wide = Vec::new();
     for file in rust_files() {
         for (index, line) in text_of(&file).lines().enumerate() {
-            // A URL or a long literal cannot be broken; everything else can.
             let columns = line.chars().count();
-            if columns > LINE_COLUMNS_MAX && !line.contains("://") && !line.contains('"') {
+            let is_literal = line.contains('"') && !line.trim_start().starts_with("//");
+            let limit = if is_literal { LITERAL_COLUMNS_MAX } else { LINE_COLUMNS_MAX };
+            // A URL cannot be broken.
+            if columns > limit && !line.contains("://") {
                 wide.push(format!("{}:{}: {columns} columns", file.display(), index + 1));
             }
         }

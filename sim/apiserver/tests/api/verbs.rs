@@ -129,7 +129,10 @@ fn versions_of_a_custom_resource_are_views_of_one_object() {
     let world = World::new();
     let schema = json!({"openAPIV3Schema": {"type": "object",
         "x-kubernetes-preserve-unknown-fields": true}});
-    let version = |name: &str, storage: bool| json!({"name": name, "served": true, "storage": storage, "schema": schema});
+    let version = |name: &str, storage: bool| {
+        json!({"name": name, "served": true,
+            "storage": storage, "schema": schema})
+    };
     let definition = json!({
         "metadata": {"name": "things.example.com"},
         "spec": {"group": "example.com", "scope": "Namespaced",
