@@ -362,6 +362,7 @@ impl Builder {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use rynxs_core::ids::{Epoch, Seq};
@@ -376,29 +377,101 @@ mod tests {
         assert!(text.contains("rynxs_events_total{event_type=\"EpochStarted\"} 0"));
     }
 
+    /// One of each signal, with the series that it moves and their new values.
+    fn moves() -> Vec<(Signal, &'static [&'static str])> {
+        let took = Duration::from_secs(2);
+        let resource = Resource::Agent;
+        vec![
+            (
+                Signal::EventAppended("AgentObserved"),
+                &["rynxs_events_total{event_type=\"AgentObserved\"} 1"],
+            ),
+            (
+                Signal::Reconciled { resource, took },
+                &[
+                    "rynxs_reconcile_duration_seconds_sum{resource_type=\"agent\"} 2",
+                    "rynxs_reconcile_duration_seconds_count{resource_type=\"agent\"} 1",
+                ],
+            ),
+            (
+                Signal::ReconcileRetried(Resource::Session),
+                &["rynxs_reconcile_errors_total{resource_type=\"session\"} 1"],
+            ),
+            (Signal::Leading(true), &["rynxs_leader_election_status 1"]),
+            (Signal::LeaderTransition, &["rynxs_leader_election_transitions_total 1"]),
+            (
+                Signal::ElectionFailure(ElectionFailure::Throttled),
+                &["rynxs_leader_election_failures_total{reason=\"throttled\"} 1"],
+            ),
+            (
+                Signal::Replayed { took, records: 9, events: 12 },
+                &[
+                    "rynxs_replay_duration_seconds_sum 2",
+                    "rynxs_replay_duration_seconds_count 1",
+                    "rynxs_replayed_records 9",
+                ],
+            ),
+            (Signal::AppendUnknown, &["rynxs_append_unknown_total 1"]),
+            (
+                Signal::PutError(PutError::NoSuchBucket),
+                &["rynxs_s3_put_errors_total{error_type=\"no_such_bucket\"} 1"],
+            ),
+            (
+                Signal::StaleWriteRefused(RefusedBy::Policy),
+                &["rynxs_stale_writes_refused_total{cause=\"policy\"} 1"],
+            ),
+            (Signal::TermLostAcrossWrite, &["rynxs_term_lost_across_write_total 1"]),
+            (Signal::QueueDepth(Queue::Journal, 5), &["rynxs_queue_depth{queue=\"journal\"} 5"]),
+            (Signal::QueueFull(Queue::Watch), &["rynxs_queue_full_total{queue=\"watch\"} 1"]),
+            (
+                Signal::LogHead { seq: Seq(7), epoch: Epoch(1_000_003) },
+                &["rynxs_log_head_seq 7", "rynxs_log_epoch 1000003"],
+            ),
+            (
+                Signal::KubernetesRequest { verb: "patch", resource: "jobs", code: 418 },
+                &["rynxs_kubernetes_requests_total\
+                    {code=\"other\",resource=\"jobs\",verb=\"patch\"} 1"],
+            ),
+            (Signal::Ready(true), &["rynxs_ready 1"]),
+            (Signal::ElectionAlive, &[]),
+            (Signal::ValidUntil(None), &[]),
+            (Signal::LogRefused, &[]),
+            (
+                Signal::CheckpointCreated(took),
+                &[
+                    "rynxs_checkpoint_create_duration_seconds_sum 2",
+                    "rynxs_checkpoint_create_duration_seconds_count 1",
+                ],
+            ),
+            (Signal::CheckpointVerifyFailed, &["rynxs_checkpoint_verify_failures_total 1"]),
+        ]
+    }
+
+    /// The series of a rendering, without the buckets, which the count implies.
+    fn series(text: &str) -> BTreeSet<String> {
+        let is_series = |line: &&str| !line.starts_with('#') && !line.contains("_bucket{");
+        text.lines().filter(is_series).map(str::to_owned).collect()
+    }
+
     #[test]
-    fn signals_move_their_metrics() {
-        let metrics = Metrics::new();
-        metrics.note(&Signal::EventAppended("AgentObserved"));
-        metrics.note(&Signal::Leading(true));
-        metrics.note(&Signal::StaleWriteRefused(RefusedBy::Policy));
-        metrics.note(&Signal::LogHead { seq: Seq(7), epoch: Epoch(1_000_003) });
-        metrics.note(&Signal::KubernetesRequest { verb: "patch", resource: "jobs", code: 418 });
-        let took = Duration::from_millis(20);
-        metrics.note(&Signal::Reconciled { resource: Resource::Agent, took });
-        metrics.note(&Signal::ReconcileRetried(Resource::Agent));
-        let text = metrics.render();
-        for line in [
-            "rynxs_events_total{event_type=\"AgentObserved\"} 1",
-            "rynxs_leader_election_status 1",
-            "rynxs_stale_writes_refused_total{cause=\"policy\"} 1",
-            "rynxs_log_head_seq 7",
-            "rynxs_log_epoch 1000003",
-            "rynxs_kubernetes_requests_total{code=\"other\",resource=\"jobs\",verb=\"patch\"} 1",
-            "rynxs_reconcile_duration_seconds_count{resource_type=\"agent\"} 1",
-            "rynxs_reconcile_errors_total{resource_type=\"agent\"} 1",
-        ] {
-            assert!(text.contains(line), "{line} is missing:\n{text}");
+    fn a_signal_moves_its_metrics_and_no_others() {
+        let nothing = series(&Metrics::new().render());
+        for (signal, expected) in moves() {
+            let metrics = Metrics::new();
+            metrics.note(&signal);
+            let after = series(&metrics.render());
+            let moved: BTreeSet<_> = after.difference(&nothing).map(String::as_str).collect();
+            assert_eq!(moved, expected.iter().copied().collect(), "{signal:?}");
+        }
+    }
+
+    #[test]
+    fn every_metric_is_moved_by_a_signal() {
+        let moves = moves();
+        let lines: Vec<&str> = moves.iter().flat_map(|(_, lines)| lines.iter().copied()).collect();
+        for metric in Metrics::new().described() {
+            let moved = lines.iter().any(|line| line.starts_with(&metric.name));
+            assert!(moved || metric.name == "rynxs_build_info", "{} stands still", metric.name);
         }
     }
 }
