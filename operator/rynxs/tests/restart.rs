@@ -14,7 +14,8 @@ use http::{Method, header};
 use rynxs::cli::{Next, open, verify};
 use rynxs::demo::gate::Held;
 use rynxs::demo::{
-    BUCKET, EventStore, PATIENCE, PREFIX, World, agent, create_agents, edit_agent, probe, settled,
+    BUCKET, EventStore, PATIENCE, PREFIX, User, World, agent, create_agents, edit_agent, probe,
+    settled,
 };
 use rynxs_core::chain::Chain;
 use rynxs_core::event::Event;
@@ -187,6 +188,81 @@ async fn refusal(world: &mut World) -> String {
             return failure.message;
         }
     }
+}
+
+/// The bytes of a local log.
+fn bytes_of_log(folder: &Path) -> Vec<u8> {
+    segments(folder).iter().flat_map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+/// Edits agents without a pause, and kills the replica when its log has grown by `grown` bytes.
+/// The edits go on until it is dead, so it dies with work in hand. Returns its log.
+async fn kill_within_a_burst(world: &mut World, agents: usize, grown: usize) -> Vec<u8> {
+    let folder = world.plan.folder.clone();
+    let before = bytes_of_log(&folder).len();
+    let user = User::connect(&world.kubeconfig()).await.unwrap();
+    let burst = tokio::spawn(async move {
+        for number in 0.. {
+            let revision = format!("{grown}-{number}");
+            edit_agent(&user, &agent(number % agents), &revision).await.unwrap();
+        }
+    });
+    let until = Instant::now() + PATIENCE;
+    while bytes_of_log(&folder).len() < before + grown {
+        world.must_go_on(until, "the log grows").await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    kill_all(world).await;
+    assert!(!burst.is_finished(), "the edits outlast the replica");
+    burst.abort();
+    bytes_of_log(&folder)
+}
+
+/// Every stamp that the operator has sent is that of a record among these lines which decides.
+fn no_effect_outran_its_record(world: &World, lines: &[u8]) {
+    let mut deciding = BTreeSet::new();
+    let mut chain = Chain::new();
+    for line in lines.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+        let record = chain.push(&line[..line.len() - 1]).unwrap();
+        if record
+            .events()
+            .unwrap()
+            .iter()
+            .any(|event| matches!(event, Event::ActionsDecided { .. }))
+        {
+            deciding.insert(chain.base().unwrap() + record.header.seq.0);
+        }
+    }
+    let history = world.api.history();
+    let sent: BTreeSet<u64> = history
+        .iter()
+        .filter(|write| write.user == operator())
+        .filter_map(|write| write.stamp_sent.as_ref()?.parse().ok())
+        .collect();
+    assert!(!sent.is_empty());
+    assert_eq!(sent.difference(&deciding).next(), None, "an effect without its record");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_in_the_middle_of_appends_a_log_keeps_every_record_and_goes_on() {
+    const AGENTS: usize = 4;
+    let folder = folder();
+    let mut world = world(plan(folder.path(), EventStore::File, 1), AGENTS).await;
+    // The first byte of the burst, and some records on. Each start waits for a lease to run out.
+    let kills = [1, 1_000, 6_000];
+    for grown in kills {
+        let killed = kill_within_a_burst(&mut world, AGENTS, grown).await;
+        no_effect_outran_its_record(&world, &killed);
+        let whole = killed.iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+        start(&mut world, 1).await;
+        settled(&mut world, PATIENCE).await.unwrap();
+        let after = bytes_of_log(folder.path());
+        assert!(after.starts_with(&killed[..whole]), "a record went, after {grown} bytes");
+    }
+    kill_all(&mut world).await;
+    let mut reader = open(&world.location(), world.bucket(), None).unwrap();
+    let (verified, _) = verify(&mut reader, |_, _| {}).await.unwrap();
+    assert_eq!(verified.epochs, 1 + kills.len() as u64, "one for each start: {verified}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
