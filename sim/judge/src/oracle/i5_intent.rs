@@ -58,7 +58,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         }
     }
     if facts.went_on() {
-        findings.extend(decisions.left_open(facts));
+        findings.extend(decisions.left_open());
     }
     checked += i5_effects::judge(facts, &decisions, &mut findings);
     Verdict::from_findings(findings, checked, "the log holds no outcome")
@@ -111,17 +111,9 @@ impl<'a> Decisions<'a> {
         found.map(|at| &self.actions[*at])
     }
 
-    /// Actions that nothing ended although everything had the time to.
-    /// Actions without an outcome, unless the run ended before one could be had: a request and its
-    /// record may each take a request's time.
-    fn left_open(&self, facts: &Facts<'_>) -> impl Iterator<Item = Finding> {
-        let needs_ns = facts.head.map_or(0, |head| 2 * head.terms.request_timeout_ms * 1_000_000);
-        let end_ns = facts.end.and_then(|end| end.at_ns).unwrap_or(u64::MAX);
-        let had_time = move |action: &&Action<'_>| {
-            let accepted = action.stored.accepted.and_then(|accepted| accepted.at_ns);
-            accepted.is_none_or(|at_ns| at_ns.saturating_add(needs_ns) < end_ns)
-        };
-        let open = self.actions.iter().filter(|action| action.outcomes.is_empty()).filter(had_time);
+    /// Actions without an outcome: a run ends when nothing is under way any more.
+    fn left_open(&self) -> impl Iterator<Item = Finding> {
+        let open = self.actions.iter().filter(|action| action.outcomes.is_empty());
         open.map(|action| {
             let (seq, subject, index) = action.id;
             let place = format!("seq {seq}, {index} of {subject}");

@@ -78,6 +78,46 @@ fn every_single_field_that_matters_is_missed() {
     }
 }
 
+/// What is lacking once the object is there as well.
+fn lacks_with(story: &Story, object: &str, value: &Value) -> Option<String> {
+    let mut cluster = of(story);
+    cluster.apply(&write("alice", object, value.clone()));
+    cluster.missing(WALL_MS + story.now_ns() / 1_000_000)
+}
+
+#[test]
+fn what_nothing_wants_must_go_unless_its_label_is_gone() {
+    let story = rich();
+    let stray = object("Deployment", "nobody-runtime");
+    let mut value = story.api[&object("Deployment", "boss-runtime")].clone();
+    value["metadata"]["uid"] = json!("uid-stray");
+    let lacks = lacks_with(&story, &stray, &value).expect("it is nobody's");
+    assert!(lacks.contains("nothing wants it"), "{lacks}");
+    value["metadata"]["labels"] = json!({});
+    assert_eq!(lacks_with(&story, &stray, &value), None);
+}
+
+/// A claim in use goes when its last pod does, and no writer can hurry that.
+#[test]
+fn a_deletion_that_waits_for_pods_is_waited_for_and_no_other() {
+    let story = rich();
+    let held = json!(["kubernetes.io/pvc-protection"]);
+    let claim = story.api[&object("PersistentVolumeClaim", "a-workspace")].clone();
+    for (name, finalizers, is_fine) in [
+        ("a-workspace", held.clone(), true),
+        ("a-workspace", json!([]), false),
+        ("a-workspace", json!(["example.com/mine"]), false),
+        ("nobody-workspace", held, true),
+        ("nobody-workspace", json!([]), false),
+    ] {
+        let mut value = claim.clone();
+        value["metadata"]["deletionTimestamp"] = json!("2026-09-21T00:00:01Z");
+        value["metadata"]["finalizers"] = finalizers.clone();
+        let lacks = lacks_with(&story, &object("PersistentVolumeClaim", name), &value);
+        assert_eq!(lacks.is_none(), is_fine, "{name} {finalizers}: {lacks:?}");
+    }
+}
+
 #[test]
 fn what_nothing_wants_is_missed_to_be_gone() {
     let story = rich();

@@ -116,6 +116,39 @@ fn a_leader_that_goes_on_without_a_guard_or_after_it_saw_another_holder_is_not_e
     }
 }
 
+/// A write of the Lease that a replica sent, as the server stored it.
+fn lease_written(story: &mut Story, sender: &str, message: u64, holder: &str) {
+    let target = "/apis/coordination.k8s.io/v1/namespaces/rynxs/leases/rynxs-leader".to_owned();
+    let (to, method) = ("api-0".into(), "PUT".into());
+    story.say(sender, Event::Sent { message, to, method, target, bytes: 10 });
+    let write = ObjectWrite {
+        object: "Lease/rynxs/rynxs-leader".into(),
+        status: 200,
+        rv: 70 + message,
+        changed: true,
+        message: Some(message),
+        value: Some(Arc::new(json!({"spec": {"holderIdentity": holder}}))),
+        ..ObjectWrite::default()
+    };
+    story.say("api-0", Event::ObjectWrite(Box::new(write)));
+}
+
+#[test]
+fn only_its_holder_may_give_up_a_lease() {
+    for (holder, giver, fails) in
+        [("rynxs-0_1", "rynxs-0", false), ("rynxs-0_1", "rynxs-1", true), ("", "rynxs-1", false)]
+    {
+        let mut story = settled();
+        lease_written(&mut story, "rynxs-0", 1, holder);
+        lease_written(&mut story, giver, 2, "");
+        let report = story.report();
+        let verdict = report.of(Invariant::I7OneLeader);
+        assert_eq!(verdict.is_fail(), fails, "{giver} gives up that of {holder:?}: {verdict:?}");
+        let expected = "a Lease given up by its holder";
+        assert!(verdict.findings().iter().all(|finding| finding.expected == expected));
+    }
+}
+
 #[test]
 fn a_replica_that_halts_over_a_sound_log_is_found() {
     for fault in [None, Some("bit-rot")] {
