@@ -22,10 +22,10 @@ use crate::render;
 use crate::resource::OperatingMode;
 use crate::resource::children;
 use crate::resource::validate::CONCURRENT_MAX;
-use crate::state::{PendingAction, State};
+use crate::state::{BOUND_CLEARS_FAILURE, PendingAction, State};
 
 pub use inherit::{inherit, inherited_pod, inherited_storage_class};
-pub use observe::{agent_observed, expiry, is_news, session_observed};
+pub use observe::{agent_observed, expiry, is_news, owner_writes, session_observed};
 
 /// Version of the decision functions: raised whenever the same events lead to other decisions.
 /// Golden logs under `core/tests/golden/` fail when that is forgotten.
@@ -38,8 +38,6 @@ pub const LOGIC: u32 = 3;
 
 /// From here on a decision to write an object supersedes the pending deletion of it.
 const GIVES_WAY: u32 = 3;
-/// From here on a claim that is bound is as good as one never refused: only then can it grow.
-pub(crate) const BOUND_TRIES_AGAIN: u32 = 3;
 
 /// Most sessions started by one event. A record is written whole, and a started session adds about
 /// 1 KiB to it: 16 keep it small. Further ones follow the outcomes of these: every way in which a
@@ -70,7 +68,7 @@ pub fn follow_ups(state: &State, trigger: Trigger, event: &Event) -> Vec<Event> 
         Event::SessionDeleted { session, .. } => out.session_gone(session),
         Event::ChildObserved { object, state: seen, .. } => {
             let job = !matches!(seen, ChildState::VolumeBound | ChildState::VolumeLost);
-            let again = *seen == ChildState::VolumeBound && out.logic() >= BOUND_TRIES_AGAIN;
+            let again = *seen == ChildState::VolumeBound && out.logic() >= BOUND_CLEARS_FAILURE;
             match children::owner_of(object) {
                 Some(session) if job => out.session_changed(&session, Cause::Observed),
                 Some(agent) if again => out.decide(&agent, Cause::Observed),

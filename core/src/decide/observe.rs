@@ -160,7 +160,8 @@ fn drift_is_news(state: &State, object: &ObjectRef, drift: &Drift) -> bool {
 }
 
 /// Whether a decision about the object's owner is about to write it.
-pub(super) fn owner_writes(state: &State, object: &ObjectRef) -> bool {
+#[must_use]
+pub fn owner_writes(state: &State, object: &ObjectRef) -> bool {
     children::owner_of(object).is_some_and(|owner| {
         state.pending(&owner).iter().any(|pending| pending.action.object == *object)
     })

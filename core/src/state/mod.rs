@@ -27,6 +27,9 @@ pub use subject::{
     Admission, AgentState, Ending, Failure, Finish, ObjectState, SessionState, Template, Volume,
 };
 
+/// From this logic on a claim that is bound is as good as one never refused: only then can it grow.
+pub(crate) const BOUND_CLEARS_FAILURE: u32 = 3;
+
 /// Place of an event: its record and its index in it.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -3,13 +3,13 @@
 //! Observations may be late: one that is not news changes nothing. Decisions and outcomes are our
 //! own: one that does not fit is a broken log or a bug, and is refused (I3, I5). Nothing panics.
 
-use crate::decide;
 use crate::error::ErrorKind;
 use crate::event::{ChildState, Drift, Event, Reason, Timer};
 use crate::ids::{Epoch, Key, Kind, ObjectRef, Seq, Uid};
 use crate::resource::{AgentSpec, SessionSpec, ShutdownPolicy, children, validate};
 use crate::state::{
-    AgentState, Ending, EpochInfo, Finish, LogInfo, Position, SessionState, State, Volume,
+    AgentState, BOUND_CLEARS_FAILURE, Ending, EpochInfo, Finish, LogInfo, Position, SessionState,
+    State, Volume,
 };
 
 /// Why an event does not fit the state: the log is not one that this program could have written.
@@ -330,7 +330,7 @@ impl State {
             ChildState::VolumeBound => {
                 volume(self, Volume::Bound);
                 let logic = self.epoch.as_ref().map_or(0, |epoch| epoch.logic);
-                if logic >= decide::BOUND_TRIES_AGAIN {
+                if logic >= BOUND_CLEARS_FAILURE {
                     self.clear_failure(object);
                 }
                 return;

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, select_biased};
 use rynxs_core::config::Config;
+use rynxs_core::decide;
 use rynxs_core::event::{Event, Verb};
 use rynxs_core::ids::{Epoch, Hash, Key, Kind, ObjectRef, Seq};
 use rynxs_core::render;
@@ -463,11 +464,7 @@ fn order(state: &State, subject: &ObjectRef) -> Result<Option<Order>, render::Re
 
 /// Whether its subject has written the object, or is about to.
 fn is_claimed(state: &State, object: &ObjectRef) -> bool {
-    let written = state.object(object).is_some();
-    written
-        || children::owner_of(object).is_some_and(|subject| {
-            state.pending(&subject).iter().any(|pending| pending.action.object == *object)
-        })
+    state.object(object).is_some() || decide::owner_writes(state, object)
 }
 
 /// The Agent whose sessions a fact about this subject may concern.

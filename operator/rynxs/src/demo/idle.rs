@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use rynxs_core::config::Reconcile;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,8 +19,6 @@ use super::tally::{RequestKind, more};
 use super::world::World;
 use super::{DemoArgs, PATIENCE};
 
-/// How often a leader lists everything anew, unless it is told otherwise (`--reconcile-resync`).
-const RESYNC: Duration = Duration::from_secs(600);
 /// How often a wait looks whether the replicas still run.
 const LOOK: Duration = Duration::from_millis(200);
 /// Nobody who has work left is silent for so long: retries begin at a fifth of a second, Kubernetes
@@ -79,8 +78,8 @@ pub(super) async fn play(
     if idle.records > 0 {
         report.refuted.push(format!("an idle cluster appended {} records", idle.records));
     }
-    // A leader that is older than that lists everything again.
-    if world.story.elapsed() < RESYNC {
+    // A leader that leads for so long lists everything again; none is older than the world.
+    if world.story.elapsed() < Reconcile::default().resync {
         let others = idle.requests.iter().filter(|sent| !sent.kind.is_idle());
         report.refuted.extend(others.map(|sent| {
             let RequestKind { verb, resource, .. } = &sent.kind;
