@@ -56,7 +56,7 @@ impl NodeClock {
     pub(crate) fn new(rate_ppm: i64, wall_offset_ms: i64, adjustable: bool) -> Self {
         let rate_ppm = i128::from(rate_ppm);
         let piece = Piece { true_at_ns: 0, local_at_ns: LOCAL_START_NS, rate_ppm };
-        let origin = Instant::now();
+        let origin = TimeHandle::current().now_instant();
         let sleepers = Vec::new();
         Self(Arc::new(Mutex::new(State { origin, piece, wall_offset_ms, adjustable, sleepers })))
     }
@@ -169,6 +169,10 @@ mod tests {
 
     use super::*;
 
+    fn true_time() -> Instant {
+        TimeHandle::current().now_instant()
+    }
+
     fn in_world<F: Future>(test: impl FnOnce() -> F) -> F::Output {
         Runtime::with_seed_and_config(1, madsim::Config::default()).block_on(async { test().await })
     }
@@ -178,11 +182,11 @@ mod tests {
         in_world(|| async {
             for rate_ppm in [-500_000, -50_000, 0, 50_000, 1_000_000] {
                 let clock = NodeClock::new(rate_ppm, 0, false);
-                let (start, deadline) = (Instant::now(), clock.now() + Duration::from_secs(10));
+                let (start, deadline) = (true_time(), clock.now() + Duration::from_secs(10));
                 clock.sleep_until(deadline).await;
                 assert!(clock.now() >= deadline, "{rate_ppm} ppm");
                 let expected = 10.0 / (1.0 + rate_ppm as f64 / 1e6);
-                let took = start.elapsed().as_secs_f64();
+                let took = (true_time() - start).as_secs_f64();
                 assert!((took - expected).abs() < 0.01, "{rate_ppm} ppm: {took} s");
             }
         });
@@ -192,12 +196,12 @@ mod tests {
     fn a_change_of_rate_rearms_who_sleeps() {
         in_world(|| async {
             let clock = NodeClock::new(0, 0, true);
-            let (start, deadline) = (Instant::now(), clock.now() + Duration::from_secs(10));
+            let (start, deadline) = (true_time(), clock.now() + Duration::from_secs(10));
             let sleep = madsim::task::spawn(clock.sleep_until(deadline));
             madsim::time::sleep(Duration::from_secs(2)).await;
             clock.set_rate(1_000_000);
             sleep.await.expect("nobody kills the sleeper");
-            let took = start.elapsed().as_secs_f64();
+            let took = (true_time() - start).as_secs_f64();
             assert!((took - 6.0).abs() < 0.01, "2 s at rate 1 and 4 s at rate 2, not {took} s");
             clock.jump_mono(Duration::from_secs(5));
             assert!(clock.now() >= deadline + Duration::from_secs(5));

@@ -91,7 +91,7 @@ impl Hunt {
         if !self.keep {
             copy.renew()?;
         }
-        print!("{}", table(&rows));
+        say_part!("{}", table(&rows));
         let all_found = rows.iter().all(|row| row.verdict == FOUND);
         Ok(if all_found { Exit::Green } else { Exit::Violation })
     }
