@@ -10,12 +10,12 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use madsim::rand::{Rng, thread_rng};
 use madsim::runtime::{Handle, Runtime};
+use rynxs_sim::scenario::Scenario;
 use rynxs_sim::scenario::strategy::{Size, draw};
-use rynxs_sim::scenario::{AgentShape, Do, Scenario, Step};
 use rynxs_sim::trial::{Shown, trial};
 
 const REPLICAS: u32 = 3;
-const AGENTS: u64 = 20;
+const AGENTS: u32 = 20;
 const RUNS: u64 = 80;
 /// Of utime and stime in proc(5); Linux has had it fixed for user space since 2.6.
 const TICK: Duration = Duration::from_millis(10);
@@ -44,15 +44,8 @@ fn used() -> Duration {
 
 /// The scenario of a seed, with as many replicas and Agents as this measures.
 fn scenario(seed: u64) -> Scenario {
-    let mut scenario = draw(seed, Size::default());
-    scenario.replicas = REPLICAS;
-    let agents = (0..AGENTS).map(|i| Step {
-        at_ms: 100 * i,
-        what: Do::ApplyAgent { name: format!("agent-{i}"), agent: AgentShape::default() },
-    });
-    scenario.steps.extend(agents);
-    scenario.steps.sort_by_key(|step| step.at_ms);
-    scenario
+    let drawn = draw(seed, Size { team: AGENTS, ..Size::default() });
+    Scenario { replicas: REPLICAS, ..drawn }
 }
 
 fn simulator(runs: u64) -> (Sum, Vec<(Duration, u64)>) {

@@ -32,7 +32,10 @@ pub(crate) struct Explore {
     /// The seed of the first run; drawn from the clock by default, and printed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Most Agents of a run.
+    /// Agents that are wanted from the beginning of every run on; the benchmark has 20.
+    #[arg(long, default_value_t = Size::default().team)]
+    team: u32,
+    /// Most Agents that users of a run have to do with.
     #[arg(long, default_value_t = Size::default().agents)]
     agents: u32,
     /// Most steps of users in a run.
@@ -67,14 +70,15 @@ const PROGRESS: Duration = Duration::from_secs(5);
 
 impl Explore {
     pub(crate) fn run(&self) -> Done {
-        if self.agents == 0 || self.edits == 0 {
-            return Err(Trouble::usage("--agents and --edits must be at least 1"));
+        if self.team == 0 || self.agents == 0 || self.edits == 0 {
+            return Err(Trouble::usage("--team, --agents and --edits must be at least 1"));
         }
         let threads = self.threads.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
         let seed = self.seed.unwrap_or_else(fresh_seed);
         let size = Size {
+            team: self.team,
             agents: self.agents,
             edits: self.edits,
             faults: self.faults,

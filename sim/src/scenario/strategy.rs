@@ -18,7 +18,10 @@ use super::{
 /// How much happens in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Most Agents.
+    /// Agents that are wanted from the beginning on, at least 1: a run in which nothing is wanted
+    /// shows nothing.
+    pub team: u32,
+    /// Most Agents that users have to do with, by name.
     pub agents: u32,
     /// Most steps of users.
     pub edits: usize,
@@ -49,7 +52,7 @@ pub enum Bias {
 impl Default for Size {
     /// A few minutes of a small team's day, compressed.
     fn default() -> Self {
-        Self { agents: 20, edits: 40, faults: 12, horizon_ms: 240_000, bias: Bias::Mix }
+        Self { team: 1, agents: 20, edits: 40, faults: 12, horizon_ms: 240_000, bias: Bias::Mix }
     }
 }
 
@@ -92,10 +95,7 @@ pub fn scenarios(size: Size) -> impl Strategy<Value = Scenario> {
             all.flat_map(|(steps, close)| gather(steps, close, &moments, size)).collect::<Vec<_>>()
         });
         (clocks, latency, steps).prop_map(move |(clocks, (least, more), drawn)| {
-            // Somebody always wants something: a run in which nothing is wanted shows nothing.
-            let agent = AgentShape::default();
-            let first = Do::ApplyAgent { name: "agent-0".to_owned(), agent };
-            let mut steps = vec![Step { at_ms: 0, what: first }];
+            let mut steps: Vec<Step> = (0..size.team.max(1)).map(member).collect();
             steps.extend(drawn);
             steps.sort_by_key(|step| step.at_ms);
             Scenario {
@@ -111,6 +111,13 @@ pub fn scenarios(size: Size) -> impl Strategy<Value = Scenario> {
             }
         })
     })
+}
+
+/// One Agent of the team; a tenth of a second after the one before.
+fn member(index: u32) -> Step {
+    let name = format!("agent-{index}");
+    let what = Do::ApplyAgent { name, agent: AgentShape::default() };
+    Step { at_ms: 100 * u64::from(index), what }
 }
 
 /// How far behind one of the run's moments a step comes, if it is not by itself: what breaks while
