@@ -13,7 +13,7 @@ use crate::world::{Outcome, run};
 const STACK_BYTES: usize = 16 << 20;
 
 /// What a trial showed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// Every oracle passed, or was excused by a fault of the scenario.
     Green,
@@ -34,6 +34,12 @@ impl Shown {
     #[must_use]
     pub fn is_green(&self) -> bool {
         matches!(self, Self::Green)
+    }
+
+    /// Whether one run does not show it: only a second one that is unlike the first.
+    #[must_use]
+    pub const fn takes_two(&self) -> bool {
+        matches!(self, Self::Differs(_))
     }
 
     /// Whether both show the same thing, for a shrinker: the same first invariant, or the same
@@ -89,12 +95,13 @@ pub fn trial(scenario: &Scenario, seed: u64, twice: bool) -> Trial {
         if !twice {
             return first;
         }
-        let (Some(one), Some(two)) = (&first.outcome, once(&scenario, seed).outcome) else {
-            return first;
-        };
-        match difference(one, &two) {
+        let second = once(&scenario, seed);
+        match difference(&first, &second) {
             None => first,
-            Some(how) => Trial { shown: Shown::Differs(how), outcome: first.outcome },
+            Some(how) => {
+                let outcome = first.outcome.or(second.outcome);
+                Trial { shown: Shown::Differs(how), outcome }
+            }
         }
     });
     let thread = thread.expect("the machine has room for one more thread");
@@ -130,17 +137,52 @@ pub fn shown(report: &Report) -> Shown {
     unknown.map_or(Shown::Green, Shown::Unknown)
 }
 
-/// The first line in which two runs differ.
-fn difference(one: &Outcome, two: &Outcome) -> Option<String> {
-    if fingerprint(&one.lines) == fingerprint(&two.lines) {
+/// The first line in which two runs differ, or how they ended if one of them left no lines.
+fn difference(one: &Trial, two: &Trial) -> Option<String> {
+    let (one, two) = match (&one.outcome, &two.outcome) {
+        (Some(one), Some(two)) => (&one.lines, &two.lines),
+        (None, None) if one.shown == two.shown => return None,
+        _ => return Some(format!("the first run is {}, the second {}", one.shown, two.shown)),
+    };
+    if fingerprint(one) == fingerprint(two) {
         return None;
     }
-    let both = one.lines.iter().zip(&two.lines).enumerate();
+    let both = one.iter().zip(two).enumerate();
     let line = |line| serde_json::to_string(line).expect("a line is plain data");
     Some(
         both.filter(|(_, (one, two))| one != two)
             .map(|(index, (one, two))| format!("line {index}: {} against {}", line(one), line(two)))
             .next()
-            .unwrap_or_else(|| format!("{} against {} lines", one.lines.len(), two.lines.len())),
+            .unwrap_or_else(|| format!("{} against {} lines", one.len(), two.len())),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panicked(why: &str) -> Trial {
+        Trial { shown: Shown::Panicked(why.to_owned()), outcome: None }
+    }
+
+    #[test]
+    fn a_second_run_that_panics_differs_from_one_that_does_not() {
+        let green = trial(&Scenario::default(), 1, false);
+        assert!(green.outcome.is_some(), "{}", green.shown);
+        for (one, two) in [(&green, &panicked("x")), (&panicked("x"), &green)] {
+            let how = difference(one, two).expect("one of them left no lines");
+            assert!(how.contains("panicked: x"), "{how}");
+        }
+        assert!(difference(&panicked("x"), &panicked("y")).is_some());
+        assert_eq!(difference(&panicked("x"), &panicked("x")), None);
+        assert_eq!(difference(&green, &green), None);
+    }
+
+    #[test]
+    fn what_only_two_runs_show_is_seen_by_two() {
+        let unsteady = Scenario { unsteady: true, ..Scenario::default() };
+        assert!(trial(&unsteady, 1, true).shown.takes_two());
+        assert!(!trial(&unsteady, 1, false).shown.takes_two());
+        assert!(!trial(&Scenario::default(), 1, true).shown.takes_two());
+    }
 }

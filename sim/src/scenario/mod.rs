@@ -36,6 +36,9 @@ pub struct Scenario {
     /// Indices of the replicas that are well after the heal; the others are gone for good. All if
     /// empty.
     pub core: Vec<u32>,
+    /// Let random bytes differ from run to run: shows what a second run is for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unsteady: bool,
 }
 
 /// Kinds of log stores.
@@ -111,6 +114,7 @@ impl Default for Scenario {
             steps: Vec::new(),
             heal_at_ms: 0,
             core: Vec::new(),
+            unsteady: false,
         }
     }
 }

@@ -108,6 +108,7 @@ pub fn scenarios(size: Size) -> impl Strategy<Value = Scenario> {
                 steps,
                 heal_at_ms: size.horizon_ms,
                 core: Vec::new(),
+                unsteady: false,
             }
         })
     })

@@ -257,7 +257,7 @@ impl World {
                 machine: Arc::clone(&machine),
                 process: Arc::clone(&process),
             }),
-            entropy: Arc::new(SeededEntropy),
+            entropy: Arc::new(SeededEntropy { unsteady: self.0.scenario.unsteady }),
         };
         let config = machine.config();
         async move {
