@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Once;
 
 use rynxs_judge::event::{Event, Line};
 use rynxs_judge::{Invariant, LogEvent, LogRecord, ObjectWrite, Report, Verdict};
@@ -28,8 +29,26 @@ pub(crate) struct Told {
     pub(crate) event: LogEvent,
 }
 
+static ANNOUNCED: Once = Once::new();
+
+/// Lets whatever fails in a story, here or in the story's own claims, end with the command that
+/// plays it again.
+fn announce() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        // Runs have threads of their own, without a name: what panics there is a verdict.
+        let thread = std::thread::current();
+        let Some(name) = thread.name() else { return };
+        // With one thread the tests run on the main one.
+        let story = if name == "main" { String::new() } else { format!(" {name} -- --exact") };
+        eprintln!("cargo test --workspace --test stories{story}");
+    }));
+}
+
 /// Plays a scenario; every run must be green, excuses of its faults included.
 pub(crate) fn play(story: &Scenario, seeds: Range<u64>) -> Vec<Seen> {
+    ANNOUNCED.call_once(announce);
     seeds.map(|seed| play_once(story, seed)).collect()
 }
 
