@@ -31,6 +31,16 @@ impl At {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::DiesBefore, Self::DiesAfter, Self::AnswerLost];
 
+    /// As a command line names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DiesBefore => "dies-before",
+            Self::DiesAfter => "dies-after",
+            Self::AnswerLost => "answer-lost",
+        }
+    }
+
     /// In words.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -106,6 +116,8 @@ pub struct Plan {
     pub seed: u64,
     /// Every so-manieth k only; 1 is all.
     pub every: u32,
+    /// This k only.
+    pub only: Option<u32>,
     /// Threads.
     pub threads: usize,
 }
@@ -113,10 +125,12 @@ pub struct Plan {
 /// A run that was not as it must be.
 #[derive(Clone, Debug)]
 pub struct Wrong {
+    /// Which write met the fault.
+    pub nth: u32,
     /// Its scenario, fault included.
     pub scenario: Scenario,
-    /// Its seed.
-    pub seed: u64,
+    /// What the run showed; it is wrong though it is green if its end is not that of the others.
+    pub shown: Shown,
     /// What is wrong, in words.
     pub why: String,
 }
@@ -133,13 +147,17 @@ pub struct Found {
 /// Enumerates one kind of fault over one reference scenario.
 ///
 /// # Errors
-/// The fault-free run is not green: there is nothing to compare with.
-pub fn enumerate(reference: &Reference, at: At, plan: &Plan) -> Result<Found, String> {
+/// What the fault-free run shows, if it is not green: there is nothing to compare with.
+pub fn enumerate(reference: &Reference, at: At, plan: &Plan) -> Result<Found, Shown> {
     let calm = trial(&reference.scenario, plan.seed, false);
     let (Shown::Green, Some(calm)) = (&calm.shown, &calm.outcome) else {
-        return Err(format!("{} without a fault: {}", reference.name, calm.shown));
+        return Err(calm.shown);
     };
     let expected = end_state(&calm.lines);
+    if let Some(nth) = plan.only {
+        let wrong = one(reference, at, nth, plan.seed, &expected);
+        return Ok(Found { runs: wrong.is_some().into(), wrong: wrong.unwrap_or_default() });
+    }
     let found = Mutex::new(Found::default());
     let (next, over) = (AtomicU32::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -147,8 +165,7 @@ pub fn enumerate(reference: &Reference, at: At, plan: &Plan) -> Result<Found, St
             scope.spawn(|| {
                 while !over.load(Ordering::SeqCst) {
                     let nth = 1 + next.fetch_add(1, Ordering::SeqCst) * plan.every.max(1);
-                    let scenario = reference.scenario.clone().at(ARMED_MS, at.step(nth));
-                    match one(scenario, plan.seed, &expected) {
+                    match one(reference, at, nth, plan.seed, &expected) {
                         Some(wrong) => {
                             let mut found = hold(&found);
                             found.runs += 1;
@@ -160,7 +177,9 @@ pub fn enumerate(reference: &Reference, at: At, plan: &Plan) -> Result<Found, St
             });
         }
     });
-    Ok(found.into_inner().expect("no thread panics while it holds what was found"))
+    let mut found = found.into_inner().expect("no thread panics while it holds what was found");
+    found.wrong.sort_by_key(|wrong| wrong.nth);
+    Ok(found)
 }
 
 fn hold(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
@@ -169,13 +188,19 @@ fn hold(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
 
 /// One run: none if there were fewer writes than that, else what is wrong with it.
 fn one(
-    mut scenario: Scenario,
+    reference: &Reference,
+    at: At,
+    nth: u32,
     seed: u64,
     expected: &BTreeMap<String, Value>,
 ) -> Option<Vec<Wrong>> {
+    let mut scenario = reference.scenario.clone().at(ARMED_MS, at.step(nth));
     scenario.steps.sort_by_key(|step| step.at_ms);
     let trial = trial(&scenario, seed, false);
-    let wrong = |why: String| Wrong { scenario: scenario.clone(), seed, why };
+    let wrong = |why: String| {
+        let (scenario, shown) = (scenario.clone(), trial.shown.clone());
+        Wrong { nth, scenario, shown, why }
+    };
     let Some(outcome) = &trial.outcome else {
         return Some(vec![wrong(trial.shown.to_string())]);
     };

@@ -30,8 +30,8 @@ pub struct Cell {
     pub runs: u64,
     /// Runs in which two replicas believed that they lead at the same moment.
     pub two_leaders: u64,
-    /// What else was wrong: must be nothing, anywhere.
-    pub else_wrong: Vec<String>,
+    /// What else was wrong, and under which seed: must be nothing, anywhere.
+    pub else_wrong: Vec<(u64, Shown)>,
 }
 
 impl Cell {
@@ -93,7 +93,7 @@ pub fn cell(deadline_ms: u64, ratio: u32, seeds: std::ops::Range<u64>) -> Cell {
         cell.two_leaders += u64::from(two);
         match trial.shown {
             Shown::Green => {}
-            other => cell.else_wrong.push(format!("seed {seed}: {other}")),
+            other => cell.else_wrong.push((seed, other)),
         }
     }
     cell

@@ -58,7 +58,10 @@ fn random_scenarios_break_no_invariant() {
     let failed: Vec<_> = tally
         .failures
         .iter()
-        .map(|one| format!("{}\nrynxs-sim replay --seed {}", one.shown, one.seed))
+        .map(|one| {
+            let twice = if one.shown.takes_two() { " --twice" } else { "" };
+            format!("{}\nrynxs-sim replay --seed {}{twice}", one.shown, one.seed)
+        })
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert!(tally.runs > 0 && tally.takeovers > 0, "nothing was tried");

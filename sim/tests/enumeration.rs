@@ -7,7 +7,7 @@ use rynxs_sim::scenario;
 const WRITES_AT_LEAST: u32 = 20;
 
 fn is_settled(at: At) {
-    let plan = Plan { seed: 1, every: 5, threads: 2 };
+    let plan = Plan { seed: 1, every: 5, only: None, threads: 2 };
     for reference in references() {
         let found = enumerate(&reference, at, &plan).expect("green without a fault");
         eprintln!("{}, {}: {} runs", reference.name, at.words(), found.runs);
@@ -16,7 +16,10 @@ fn is_settled(at: At) {
             .wrong
             .iter()
             .map(|wrong| {
-                scenario::write(&wrong.scenario, &format!("seed {}: {}", wrong.seed, wrong.why))
+                let (name, at, nth, seed) = (reference.name, at.name(), wrong.nth, plan.seed);
+                let text = scenario::write(&wrong.scenario, &wrong.why);
+                let which = format!("--scenario {name} --at {at} --write {nth} --seed {seed}");
+                format!("{text}rynxs-sim enumerate {which}")
             })
             .collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -5,13 +5,15 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rynxs_sim::explore::{Plan, Tally, explore};
+use rynxs_sim::explore::{Failure, Plan, Tally, explore};
 use rynxs_sim::scenario::strategy::{Bias, Size};
 use rynxs_sim::shrink::shrink;
 use rynxs_sim::trial::{Shown, trial};
 use rynxs_sim::{probe, scenario};
+use serde_json::{Value, json};
 
-use super::files::{claim, comment, picture, write};
+use super::again::{Again, Failed};
+use super::files::{FOLDER, claim, comment, picture, replay, write};
 use super::{Done, Exit, Trouble, duration};
 
 /// Runs random scenarios until the time is over or one fails; a failure is shrunk, written down and
@@ -20,9 +22,9 @@ use super::{Done, Exit, Trouble, duration};
 /// One run in sixteen is made twice and compared byte for byte.
 #[derive(Args, Debug)]
 pub(crate) struct Explore {
-    /// How long, as 90s, 20m or 2h.
-    #[arg(long, default_value = "60s", value_parser = duration)]
-    time: Duration,
+    /// How long, as 90s, 20m or 2h; 60s by default, and without limit if --runs is given.
+    #[arg(long, value_parser = duration)]
+    time: Option<Duration>,
     /// End after so many runs, too.
     #[arg(long)]
     runs: Option<u64>,
@@ -51,7 +53,7 @@ pub(crate) struct Explore {
     #[arg(long)]
     any_probes: bool,
     /// Folder for what fails.
-    #[arg(long, default_value = "sim-failures")]
+    #[arg(long, default_value = FOLDER)]
     out: PathBuf,
     /// Longest time for shrinking one failure.
     #[arg(long, default_value = "60s", value_parser = duration)]
@@ -60,11 +62,21 @@ pub(crate) struct Explore {
     /// lead at once), tamper (somebody changes the log in the bucket).
     #[arg(long, default_value = "mix", value_parser = bias)]
     bias: Bias,
-    /// Say on the last line, as JSON, what was found first.
+    /// Say on the last line, as JSON, what was found first, and the command that shows it again.
     #[arg(long)]
     json: bool,
 }
 
+/// Names on the command line.
+const BIASES: [(&str, Bias); 5] = [
+    ("mix", Bias::Mix),
+    ("file", Bias::File),
+    ("sessions", Bias::Sessions),
+    ("rivals", Bias::Rivals),
+    ("tamper", Bias::Tamper),
+];
+/// How long a campaign lasts if nothing is said about it.
+const USUAL_TIME: Duration = Duration::from_secs(60);
 /// Time between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -88,7 +100,7 @@ impl Explore {
         let plan = Plan {
             seed,
             runs: self.runs.unwrap_or(u64::MAX),
-            time: self.time,
+            time: self.time.unwrap_or(if self.runs.is_some() { Duration::MAX } else { USUAL_TIME }),
             threads,
             size,
             failures: self.failures.max(1),
@@ -107,53 +119,81 @@ impl Explore {
             }
         });
         say_part!("{}", table(&tally, began.elapsed(), threads));
-        let exit = self.judge(&tally, began.elapsed());
+        let exit = self.judge(&tally, seed);
         std::panic::set_hook(hook);
         exit
     }
 
-    fn judge(&self, tally: &Tally, _took: Duration) -> Done {
-        let mut exit = Exit::Green;
+    fn judge(&self, tally: &Tally, seed: u64) -> Done {
+        let mut failed = Failed::default();
         let mut first = None;
         for failure in &tally.failures {
-            exit = Exit::of(&failure.shown);
-            say!("\nseed {}: {}", failure.seed, failure.shown);
-            eprintln!("shrinking for at most {:?} …", self.shrink_time);
-            let shrunk = shrink(&failure.scenario, failure.seed, &failure.shown, self.shrink_time);
-            let again = trial(&shrunk.scenario, shrunk.seed, false);
-            let name = format!("{}-{}", claim(&failure.shown), failure.seed);
-            let folder = self.out.join(&name);
-            let file = folder.join("scenario.yaml");
-            write(&file, &scenario::write(&shrunk.scenario, &comment(&again, shrunk.seed)))?;
-            let command = format!("rynxs-sim replay {} --seed {}", file.display(), shrunk.seed);
-            let steps = shrunk.scenario.steps.len();
-            say!("shrunk to {steps} steps in {} runs: {}", shrunk.runs, file.display());
-            if let Some(outcome) = &again.outcome {
-                say_part!("{}", outcome.report);
-                let page = picture(&again, &folder, &again.shown.to_string(), &command)?;
-                say!("picture: {}", page.display());
-            }
-            say!("{command}");
-            let mut told = told(&failure.shown);
-            told["seed"] = shrunk.seed.into();
-            told["steps"] = steps.into();
-            told["file"] = file.display().to_string().into();
+            // Whatever is in the way of writing it down is in the way of this run's campaign, too.
+            let told = self.shrink(failure, &mut failed);
+            let told = told.map_err(|trouble| trouble.again(self.command(failure.seed, 1)))?;
             first.get_or_insert(told);
         }
-        if self.json {
-            say!("{}", serde_json::json!({"runs": tally.runs, "failure": first}));
-        }
         let never = tally.never_hit();
-        if exit == Exit::Green && !self.any_probes && !never.is_empty() {
+        if failed.is_none() && !self.any_probes && !never.is_empty() {
             say!("\nprobes that were never hit: {}", never.join(", "));
-            return Ok(Exit::Unknown);
+            let command = self.command(seed, tally.runs);
+            say!("{command}");
+            failed.with(Exit::Unknown, command);
         }
-        Ok(exit)
+        if self.json {
+            let command = failed.command().map(ToString::to_string);
+            let told = json!({"runs": tally.runs, "failure": first, "command": command});
+            say!("{told}");
+        }
+        Ok(failed.exit())
+    }
+
+    /// Shrinks a failure, writes it down and draws it; what to tell programs of it.
+    fn shrink(&self, failure: &Failure, failed: &mut Failed) -> Result<Value, Trouble> {
+        say!("\nseed {}: {}", failure.seed, failure.shown);
+        eprintln!("shrinking for at most {:?} …", self.shrink_time);
+        let shrunk = shrink(&failure.scenario, failure.seed, &failure.shown, self.shrink_time);
+        let again = trial(&shrunk.scenario, shrunk.seed, failure.shown.takes_two());
+        let folder = self.out.join(format!("{}-{}", claim(&failure.shown), failure.seed));
+        let file = folder.join("scenario.yaml");
+        write(&file, &scenario::write(&shrunk.scenario, &comment(&again, shrunk.seed)))?;
+        let command = replay(&file, shrunk.seed, &failure.shown);
+        let steps = shrunk.scenario.steps.len();
+        say!("shrunk to {steps} steps in {} runs: {}", shrunk.runs, file.display());
+        if let Some(outcome) = &again.outcome {
+            say_part!("{}", outcome.report);
+        }
+        picture(&again, &folder, &command)?;
+        say!("{command}");
+        failed.with(Exit::of(&failure.shown), command);
+        let mut told = told(&failure.shown);
+        told["seed"] = shrunk.seed.into();
+        told["steps"] = steps.into();
+        told["file"] = file.display().to_string().into();
+        Ok(told)
+    }
+
+    /// The command that makes so many of these runs again, from this seed.
+    fn command(&self, seed: u64, runs: u64) -> Again {
+        let named = |(_, bias): &(&str, Bias)| *bias == self.bias;
+        let bias = BIASES.into_iter().find(named).map_or("mix", |(name, _)| name);
+        let usual = Size::default();
+        let options = [
+            ("--bias", bias.to_owned(), "mix".to_owned()),
+            ("--team", self.team.to_string(), usual.team.to_string()),
+            ("--agents", self.agents.to_string(), usual.agents.to_string()),
+            ("--edits", self.edits.to_string(), usual.edits.to_string()),
+            ("--faults", self.faults.to_string(), usual.faults.to_string()),
+            ("--out", self.out.display().to_string(), FOLDER.to_owned()),
+        ];
+        let told = options.into_iter().filter(|(_, value, usual)| value != usual);
+        let command = Again::new("explore").with("--seed", seed).with("--runs", runs);
+        told.fold(command, |command, (option, value, _)| command.with(option, value))
     }
 }
 
 /// What a run showed, for programs: its kind, and the invariants that it violated.
-pub(super) fn told(shown: &Shown) -> serde_json::Value {
+pub(super) fn told(shown: &Shown) -> Value {
     let (kind, invariants) = match shown {
         Shown::Violated(invariants) => ("violated", invariants.as_slice()),
         Shown::Differs(_) => ("differs", &[][..]),
@@ -167,19 +207,16 @@ pub(super) fn told(shown: &Shown) -> serde_json::Value {
         text.split(' ').next().unwrap_or_default().to_owned()
     };
     let invariants: Vec<String> = invariants.iter().map(short).collect();
-    serde_json::json!({"kind": kind, "invariants": invariants})
+    json!({"kind": kind, "invariants": invariants})
 }
 
-/// Reads `mix`, `file` or `sessions`.
+/// Reads the name of a bias.
 fn bias(text: &str) -> Result<Bias, String> {
-    match text {
-        "mix" => Ok(Bias::Mix),
-        "file" => Ok(Bias::File),
-        "sessions" => Ok(Bias::Sessions),
-        "rivals" => Ok(Bias::Rivals),
-        "tamper" => Ok(Bias::Tamper),
-        _ => Err(format!("{text:?} is none of mix, file, sessions, rivals, tamper")),
-    }
+    let found = BIASES.into_iter().find(|(name, _)| *name == text);
+    found.map(|(_, bias)| bias).ok_or_else(|| {
+        let names = BIASES.map(|(name, _)| name);
+        format!("{text:?} is none of {}", names.join(", "))
+    })
 }
 
 /// A seed that nobody chose.

@@ -7,6 +7,10 @@ use rynxs_sim::trial::{Shown, Trial};
 use rynxs_sim::{Scenario, scenario};
 
 use super::Trouble;
+use super::again::Again;
+
+/// Folder for what fails, unless another one is named.
+pub(crate) const FOLDER: &str = "sim-failures";
 
 /// Reads a scenario's file.
 pub(crate) fn scenario(path: &Path) -> Result<Scenario, Trouble> {
@@ -16,6 +20,16 @@ pub(crate) fn scenario(path: &Path) -> Result<Scenario, Trouble> {
         .map_err(|error| Trouble::environment(format!("{}: {error}", path.display())))
 }
 
+/// The command that runs a scenario's file again, and shows what it showed.
+pub(crate) fn replay(path: &Path, seed: u64, shown: &Shown) -> Again {
+    with_two(Again::new("replay").word(path.display()).with("--seed", seed), shown)
+}
+
+/// A run's command, made twice if one run alone does not show it.
+pub(crate) fn with_two(command: Again, shown: &Shown) -> Again {
+    if shown.takes_two() { command.word("--twice") } else { command }
+}
+
 /// Writes a file, and its folder if need be.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Trouble> {
     let trouble = |error| Trouble::environment(format!("{}: {error}", path.display()));
@@ -23,6 +37,15 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Trouble> {
         std::fs::create_dir_all(folder).map_err(trouble)?;
     }
     std::fs::write(path, text).map_err(trouble)
+}
+
+/// The tree that the current folder is in, by a folder that it has.
+pub(crate) fn root(has: &str) -> Result<PathBuf, Trouble> {
+    let here = std::env::current_dir().map_err(|error| Trouble::environment(error.to_string()))?;
+    let found = here.ancestors().find(|folder| folder.join(has).is_dir());
+    found.map(Path::to_owned).ok_or_else(|| {
+        Trouble::environment(format!("neither {} nor a folder above has {has}", here.display()))
+    })
 }
 
 /// What a failing scenario's file is called: the claim that it refutes.
@@ -60,20 +83,19 @@ pub(crate) fn highlights(trial: &Trial) -> Vec<Highlight> {
         .collect()
 }
 
-/// Writes the stream and its picture beside each other; returns the picture's path.
-pub(crate) fn picture(
-    trial: &Trial,
-    folder: &Path,
-    title: &str,
-    command: &str,
-) -> Result<PathBuf, Trouble> {
+/// Writes the stream and its picture beside each other, and says where; a run that panicked left
+/// nothing to draw.
+pub(crate) fn picture(trial: &Trial, folder: &Path, command: &Again) -> Result<(), Trouble> {
     let Some(outcome) = &trial.outcome else {
-        return Err(Trouble::environment(format!("there is no run to draw: {}", trial.shown)));
+        say!("no picture: nothing is left of the run");
+        return Ok(());
     };
+    let (title, command) = (&trial.shown.to_string(), &command.to_string());
     write(&folder.join("events.jsonl"), &rynxs_sim::text(&outcome.lines))?;
     let heading = render::Heading { title, command: Some(command), report: Some(&outcome.report) };
     let page = render::timeline_html(&outcome.lines, &highlights(trial), &heading);
     let path = folder.join("timeline.html");
     write(&path, &page)?;
-    Ok(path)
+    say!("picture: {}", path.display());
+    Ok(())
 }

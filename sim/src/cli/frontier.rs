@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use rynxs_sim::frontier::{Cell, DEADLINES_MS, LEASE_S, RATIOS, cell};
+use rynxs_sim::frontier::{self, Cell, DEADLINES_MS, LEASE_S, RATIOS, cell};
+use rynxs_sim::scenario;
 
-use super::files::write;
+use super::again::{Again, Failed};
+use super::files::{replay, write};
 use super::{Done, Exit};
 
 /// Shows for a grid of clock rates and lease settings where two replicas can believe that they lead
@@ -18,6 +20,14 @@ pub(crate) struct Frontier {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The grid's columns: by how many per cent of the leader's rate the standby's clock runs.
+    #[arg(long, value_name = "PER_CENT", value_delimiter = ',', default_values_t = RATIOS,
+        value_parser = clap::value_parser!(u32).range(100..=1_000))]
+    ratio: Vec<u32>,
+    /// The grid's rows: R, which with G is less than L.
+    #[arg(long, value_name = "MS", value_delimiter = ',', default_values_t = DEADLINES_MS,
+        value_parser = clap::value_parser!(u64).range(5_000..=11_900))]
+    deadline_ms: Vec<u64>,
     /// Where to draw it.
     #[arg(long, default_value = "frontier.svg")]
     out: PathBuf,
@@ -31,38 +41,60 @@ impl Frontier {
             self.seeds
         );
         say_part!("{:<8}", "R \\ q");
-        RATIOS.iter().for_each(|ratio| say_part!("{:>7.2}", f64::from(*ratio) / 100.0));
+        self.ratio.iter().for_each(|ratio| say_part!("{:>7.2}", f64::from(*ratio) / 100.0));
         say!();
-        for deadline_ms in DEADLINES_MS {
-            say_part!("{:<8}", format!("{} s", deadline_ms / 1_000));
-            for ratio in RATIOS {
-                let cell = cell(deadline_ms, ratio, self.seed..self.seed + self.seeds);
+        for deadline_ms in &self.deadline_ms {
+            say_part!("{:<8}", seconds(*deadline_ms));
+            for ratio in &self.ratio {
+                let cell = cell(*deadline_ms, *ratio, self.seed..self.seed + self.seeds);
                 let mark = if cell.is_promised() { "|" } else { "" };
                 say_part!("{:>7}", format!("{}{mark}", shown(&cell)));
                 cells.push(cell);
             }
             say!();
         }
-        write(&self.out, &picture(&cells))?;
+        write(&self.out, &picture(&cells, self.ratio.len()))?;
         say!("picture: {}", self.out.display());
-        let mut exit = Exit::Green;
-        for cell in &cells {
-            let place = format!("R {} ms, q {}", cell.deadline_ms, cell.ratio);
-            for wrong in &cell.else_wrong {
-                say!("{place}: {wrong}");
-                exit = Exit::Violation;
+        self.judge(&cells)
+    }
+
+    fn judge(&self, cells: &[Cell]) -> Done {
+        let mut failed = Failed::default();
+        for cell in cells {
+            let place = format!("R {} ms, q {} %", cell.deadline_ms, cell.ratio);
+            for (seed, wrong) in &cell.else_wrong {
+                let name = format!("frontier-{}-{}.yaml", cell.deadline_ms, cell.ratio);
+                let file = self.out.with_file_name(name);
+                let scenario = frontier::scenario(cell.deadline_ms, cell.ratio);
+                write(&file, &scenario::write(&scenario, &format!("{wrong}\nseed {seed}")))?;
+                say!("{place}, seed {seed}: {wrong}");
+                failed.with(Exit::of(wrong), replay(&file, *seed, wrong));
             }
             if cell.is_promised() && cell.two_leaders > 0 {
                 say!("{place}: two leaders within what is promised");
-                exit = Exit::Violation;
+                failed.with(Exit::Violation, self.command(cell));
             }
         }
-        if !cells.iter().any(|cell| cell.two_leaders > 0) {
+        if failed.is_none() && !cells.iter().any(|cell| cell.two_leaders > 0) {
             say!("no cell broke: the grid does not reach beyond what is promised");
-            exit = Exit::Unknown;
+            failed.with(Exit::Unknown, Again::itself());
         }
-        Ok(exit)
+        Ok(failed.told())
     }
+
+    /// The command that makes one cell again. To replay its scenario does not show two leaders as
+    /// wrong: the clocks excuse them there.
+    fn command(&self, cell: &Cell) -> Again {
+        Again::new("frontier")
+            .with("--deadline-ms", cell.deadline_ms)
+            .with("--ratio", cell.ratio)
+            .with("--seed", self.seed)
+            .with("--seeds", self.seeds)
+    }
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{} s", ms as f64 / 1_000.0)
 }
 
 fn shown(cell: &Cell) -> String {
@@ -70,10 +102,10 @@ fn shown(cell: &Cell) -> String {
 }
 
 /// The grid as an SVG.
-fn picture(cells: &[Cell]) -> String {
+fn picture(cells: &[Cell], columns: usize) -> String {
     let (width, height, left, top) = (68, 44, 90, 70);
-    let columns = u32::try_from(RATIOS.len()).unwrap_or(0);
-    let rows = u32::try_from(DEADLINES_MS.len()).unwrap_or(0);
+    let rows = u32::try_from(cells.len() / columns).unwrap_or(0);
+    let columns = u32::try_from(columns).unwrap_or(0);
     let (full_width, full_height) = (left + columns * width + 20, top + rows * height + 70);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {full_width} {full_height}\" \
@@ -114,10 +146,10 @@ fn picture(cells: &[Cell]) -> String {
         }
         if column == 0 {
             svg.push_str(&format!(
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">R {} s</text>\n",
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">R {}</text>\n",
                 left - 10,
                 y + height / 2 + 3,
-                cell.deadline_ms / 1_000
+                seconds(cell.deadline_ms)
             ));
         }
     }

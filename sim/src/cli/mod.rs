@@ -13,12 +13,14 @@ macro_rules! say_part {
     ($($text:tt)*) => { $crate::cli::out(format_args!($($text)*)) };
 }
 
+mod again;
 mod enumerate;
 mod explore;
 mod files;
 mod frontier;
 mod planted;
 mod replay;
+mod shrink;
 mod tables;
 
 use std::fmt;
@@ -28,12 +30,15 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use rynxs_sim::trial::Shown;
 
+use self::again::Again;
+
 /// Runs the shipped operator in a world that lies about clock, network, storage and servers, and
 /// judges what became of the log and of the cluster.
 ///
 /// Exit codes: 0 nothing wrong; 1 an invariant is violated, or the run panicked; 2 the command line
 /// cannot be understood; 3 a file cannot be read or written, or a scenario cannot be run; 4 an
-/// oracle could not tell, or a probe was never hit; 5 the same run gave other bytes.
+/// oracle could not tell, or a probe was never hit; 5 the same run gave other bytes. The last line of
+/// every failure is the command that shows it again.
 #[derive(Parser, Debug)]
 #[command(name = "rynxs-sim", version, max_term_width = 100)]
 struct Cli {
@@ -46,7 +51,7 @@ enum Command {
     Explore(explore::Explore),
     Enumerate(enumerate::Enumerate),
     Replay(replay::Replay),
-    Shrink(replay::Shrink),
+    Shrink(shrink::Shrink),
     Timeline(replay::Timeline),
     Frontier(frontier::Frontier),
     Planted(planted::Hunt),
@@ -89,15 +94,22 @@ impl Exit {
 pub(crate) struct Trouble {
     exit: Exit,
     text: String,
+    /// What shows it again, if the same command line would not.
+    command: Option<Again>,
 }
 
 impl Trouble {
     fn environment(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Environment, text: text.into() }
+        Self { exit: Exit::Environment, text: text.into(), command: None }
     }
 
     fn usage(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, text: text.into() }
+        Self { exit: Exit::Usage, text: text.into(), command: None }
+    }
+
+    /// The same, shown again by this command.
+    fn again(self, command: Again) -> Self {
+        Self { command: Some(command), ..self }
     }
 }
 
@@ -111,7 +123,11 @@ type Done = Result<Exit, Trouble>;
 
 /// Runs what was asked for.
 pub(crate) fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
+    let done = match cli.command {
         Command::Explore(explore) => explore.run(),
         Command::Enumerate(enumerate) => enumerate.run(),
         Command::Replay(replay) => replay.run(),
@@ -125,17 +141,27 @@ pub(crate) fn main() -> ExitCode {
     };
     let exit = done.unwrap_or_else(|trouble| {
         eprintln!("error: {trouble}");
+        eprintln!("{}", trouble.command.unwrap_or_else(Again::itself));
         trouble.exit
     });
     ExitCode::from(exit as u8)
 }
 
-/// Writes results. Whoever closed the pipe has read enough: that is no failure.
+/// A mistake in the command line, or a wish for help or the version, which clap tells alike.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // Nobody is left to hear that a message could not be written.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("{}", Again::itself());
+    ExitCode::from(Exit::Usage as u8)
+}
+
+/// Writes results. Whoever closed the pipe has read enough: that is no failure, and hides none.
 fn out(text: fmt::Arguments<'_>) {
     use std::io::Write;
-    if std::io::stdout().lock().write_fmt(text).is_err() {
-        std::process::exit(0);
-    }
+    let _ = std::io::stdout().lock().write_fmt(text);
 }
 
 /// Reads `90s`, `20m`, `2h`.

@@ -9,8 +9,9 @@ use clap::Args;
 use rynxs_sim::planted::{DETERMINISM, FOLDER, Planted, all};
 use rynxs_sim::trial::trial;
 
+use super::again::{Again, Failed};
 use super::explore::told;
-use super::files::{scenario, write};
+use super::files::{root, scenario, write};
 use super::{Done, Exit, Trouble, duration};
 
 /// Plants each bug of `sim/planted/` into a copy of the tree and hunts for it.
@@ -59,7 +60,7 @@ const FOUND: &str = "found";
 
 impl Hunt {
     pub(crate) fn run(&self) -> Done {
-        let root = root()?;
+        let root = root(FOLDER)?;
         let mut bugs = all(&root).map_err(Trouble::environment)?;
         if let Some(strange) = self.only.iter().find(|only| !bugs.iter().any(|b| b.name == **only))
         {
@@ -92,8 +93,22 @@ impl Hunt {
             copy.renew()?;
         }
         say_part!("{}", table(&rows));
-        let all_found = rows.iter().all(|row| row.verdict == FOUND);
-        Ok(if all_found { Exit::Green } else { Exit::Violation })
+        let mut failed = Failed::default();
+        for row in rows.iter().filter(|row| row.verdict != FOUND) {
+            failed.with(Exit::Violation, self.command(&row.bug));
+        }
+        Ok(failed.told())
+    }
+
+    /// The command that hunts for one bug as this one does.
+    fn command(&self, bug: &Planted) -> Again {
+        let command = Again::new("planted")
+            .with("--only", &bug.name)
+            .with("--time-per-bug", format_args!("{}s", self.time_per_bug.as_secs()))
+            .with("--shrink-time", format_args!("{}s", self.shrink_time.as_secs()))
+            .with("--seed", self.seed);
+        let Some(folder) = &self.build_dir else { return command };
+        command.with("--build-dir", folder.display())
     }
 
     fn hunt(&self, copy: &Copied<'_>, bug: &Planted) -> Result<Row, Trouble> {
@@ -235,15 +250,6 @@ impl Copied<'_> {
         let built = status.map_err(|error| Trouble::environment(format!("cargo: {error}")))?;
         Ok(built.success().then(|| self.build.join("debug/rynxs-sim")))
     }
-}
-
-/// The workspace that the current folder is in.
-fn root() -> Result<PathBuf, Trouble> {
-    let here = std::env::current_dir().map_err(|error| Trouble::environment(error.to_string()))?;
-    let found = here.ancestors().find(|folder| folder.join(FOLDER).is_dir());
-    found.map(Path::to_owned).ok_or_else(|| {
-        Trouble::environment(format!("no folder above {} has {FOLDER}", here.display()))
-    })
 }
 
 /// Reads `2/7`.

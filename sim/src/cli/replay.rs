@@ -1,39 +1,45 @@
-//! `rynxs-sim replay`, `shrink` and `timeline`: one run, again.
+//! `rynxs-sim replay` and `timeline`: one run, again.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use rynxs_judge::event;
 use rynxs_judge::render::{self, Highlight};
 use rynxs_sim::scenario::strategy::{Size, draw};
-use rynxs_sim::trial::{Trial, trial};
-use rynxs_sim::{Scenario, fingerprint, scenario};
+use rynxs_sim::trial::{Shown, trial};
+use rynxs_sim::{Scenario, fingerprint};
 
-use super::files::{self, comment, highlights, picture, write};
-use super::{Done, Exit, Trouble, duration};
+use super::again::Again;
+use super::files::{self, highlights, picture, write};
+use super::{Done, Exit, Trouble};
 
 /// Which run.
 #[derive(Args, Debug)]
-struct Which {
+pub(super) struct Which {
     /// The scenario's file; without one, the scenario that `explore` draws for the seed.
     file: Option<PathBuf>,
     /// The seed of scheduling and latencies.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
+    /// Run it twice and compare all bytes.
+    #[arg(long)]
+    pub(super) twice: bool,
 }
 
 impl Which {
-    fn scenario(&self) -> Result<Scenario, Trouble> {
+    pub(super) fn scenario(&self) -> Result<Scenario, Trouble> {
         match &self.file {
             Some(path) => files::scenario(path),
             None => Ok(draw(self.seed, Size::default())),
         }
     }
 
-    fn command(&self, verb: &str) -> String {
-        let file = self.file.as_ref().map(|path| format!(" {}", path.display()));
-        format!("rynxs-sim {verb}{} --seed {}", file.unwrap_or_default(), self.seed)
+    /// The command that shows this run again.
+    fn command(&self, shown: &Shown) -> Again {
+        match &self.file {
+            Some(path) => files::replay(path, self.seed, shown),
+            None => files::with_two(Again::new("replay").with("--seed", self.seed), shown),
+        }
     }
 }
 
@@ -42,9 +48,6 @@ impl Which {
 pub(crate) struct Replay {
     #[command(flatten)]
     which: Which,
-    /// Run it twice and compare all bytes.
-    #[arg(long)]
-    twice: bool,
     /// Print every event, a line each, a column for each node.
     #[arg(long)]
     events: bool,
@@ -66,7 +69,7 @@ impl Replay {
             lines.with_writer(std::io::stderr).init();
         }
         let scenario = self.which.scenario()?;
-        let trial = trial(&scenario, self.which.seed, self.twice);
+        let trial = trial(&scenario, self.which.seed, self.which.twice);
         if let Some(outcome) = &trial.outcome {
             if self.events {
                 let color = std::env::var_os("NO_COLOR").is_none();
@@ -78,52 +81,14 @@ impl Replay {
             say!("fingerprint  {}", fingerprint(&outcome.lines));
         }
         say!("{}", trial.shown);
-        let command = self.which.command("replay");
+        let command = self.which.command(&trial.shown);
         if let Some(folder) = &self.out {
-            let page = picture(&trial, folder, &trial.shown.to_string(), &command)?;
-            say!("picture: {}", page.display());
+            picture(&trial, folder, &command)?;
         }
         if !trial.shown.is_green() {
             say!("{command}");
         }
         Ok(Exit::of(&trial.shown))
-    }
-}
-
-/// Makes a failing scenario smaller while it violates the same invariant.
-#[derive(Args, Debug)]
-pub(crate) struct Shrink {
-    #[command(flatten)]
-    which: Which,
-    /// Longest time for it.
-    #[arg(long, default_value = "60s", value_parser = duration)]
-    time: Duration,
-    /// Where to write what is left; stdout by default.
-    #[arg(long)]
-    out: Option<PathBuf>,
-}
-
-impl Shrink {
-    pub(crate) fn run(&self) -> Done {
-        let scenario = self.which.scenario()?;
-        let first = trial(&scenario, self.which.seed, false);
-        if first.shown.is_green() {
-            return Err(Trouble::environment("nothing to shrink: the run is green"));
-        }
-        eprintln!("{}; shrinking for at most {:?} …", first.shown, self.time);
-        let shrunk = rynxs_sim::shrink::shrink(&scenario, self.which.seed, &first.shown, self.time);
-        let again: Trial = trial(&shrunk.scenario, shrunk.seed, false);
-        let text = scenario::write(&shrunk.scenario, &comment(&again, shrunk.seed));
-        let (before, after) = (scenario.steps.len(), shrunk.scenario.steps.len());
-        eprintln!("{before} steps became {after}, in {} runs", shrunk.runs);
-        match &self.out {
-            None => say_part!("{text}"),
-            Some(path) => {
-                write(path, &text)?;
-                say!("rynxs-sim replay {} --seed {}", path.display(), shrunk.seed);
-            }
-        }
-        Ok(Exit::of(&again.shown))
     }
 }
 
@@ -157,6 +122,10 @@ impl Timeline {
         write(&self.out, &render::timeline_html(&lines, &highlights, &heading))?;
         say_part!("{report}");
         say!("picture: {}", self.out.display());
-        Ok(Exit::of(&rynxs_sim::trial::shown(&report)))
+        let exit = Exit::of(&rynxs_sim::trial::shown(&report));
+        if exit != Exit::Green {
+            say!("{}", Again::itself());
+        }
+        Ok(exit)
     }
 }
