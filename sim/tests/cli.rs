@@ -170,12 +170,30 @@ fn what_is_not_understood_is_2() {
         ("replay --log =", "--log ="),
         ("enumerate --at noon", "is none of dies-before, dies-after, answer-lost"),
         ("frontier --ratio 50", "50 is not in 100..=1000"),
+        ("shrink x.yaml --claim claim", "write the words of a sentence"),
     ] {
         place.fails(line, USAGE).has(why);
     }
     let help = place.run("--help");
     assert_eq!(help.code, 0);
     help.has("Exit codes: 0 nothing wrong;");
+}
+
+#[test]
+fn what_is_shrunk_is_kept_under_its_claim_and_never_overwritten() {
+    let place = Place::new("claims").has("sim/regressions/of-old.yaml", "");
+    let place = place.has("found.yaml", NEVER_CONVERGES).has("nothing.yaml", "steps: []\n");
+    let claim = "shrink found.yaml --seed 7 --time 1s --claim somebody-leads-in-the-end";
+    let said = place.fails(claim, VIOLATION);
+    let path = "sim/regressions/somebody-leads-in-the-end.yaml";
+    assert!(said.last().ends_with(&format!("replay {path} --seed 7")), "{}", said.last());
+    let text = place.text_of(path);
+    assert!(text.starts_with("# Somebody leads in the end.\n# seed 7\nlatency_ms: "), "{text}");
+    place.fails(claim, ENVIRONMENT).has("is there already");
+    assert_eq!(place.text_of(path), text);
+    // Without a claim it goes to where campaigns put what they find.
+    let said = place.fails("shrink found.yaml --seed 7 --time 0s", VIOLATION);
+    assert!(said.last().ends_with("sim-failures/i8-converge-7.yaml --seed 7"), "{}", said.last());
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Every scenario that once failed, for ever: `sim/regressions/*.yaml`.
 //!
 //! A file begins with a comment: what it shows in a sentence, then, if the seed matters, a line
-//! `seed N` for each. Without one it is played under seeds 1 to 3.
+//! `seed N` for each. Without one it is played under seeds 1 to 3. A line `twice` lets it be run twice
+//! and compared, as what failed was that the same run gave other bytes. `rynxs-sim shrink --claim`
+//! writes such a file.
 
 #![allow(clippy::disallowed_methods, reason = "regressions are files of the tree")]
 
@@ -19,10 +21,13 @@ fn files() -> Vec<PathBuf> {
     paths
 }
 
+fn comments(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim)
+}
+
 fn seeds(text: &str) -> Vec<u64> {
-    let comments = text.lines().map_while(|line| line.strip_prefix('#'));
     let named: Vec<u64> =
-        comments.filter_map(|comment| comment.trim().strip_prefix("seed ")?.parse().ok()).collect();
+        comments(text).filter_map(|comment| comment.strip_prefix("seed ")?.parse().ok()).collect();
     if named.is_empty() { vec![1, 2, 3] } else { named }
 }
 
@@ -35,10 +40,12 @@ fn whatever_failed_once_stays_green() {
         let name = path.display();
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         let scenario = scenario::read(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let twice = comments(&text).any(|comment| comment == "twice");
         for seed in seeds(&text) {
-            let trial = trial(&scenario, seed, false);
+            let trial = trial(&scenario, seed, twice);
             if !trial.shown.is_green() {
-                let command = format!("rynxs-sim replay {name} --seed {seed}");
+                let twice = if trial.shown.takes_two() { " --twice" } else { "" };
+                let command = format!("rynxs-sim replay {name} --seed {seed}{twice}");
                 wrong.push(format!("{}\n{command}", trial.shown));
             }
         }

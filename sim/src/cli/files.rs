@@ -1,5 +1,6 @@
 //! Files that runs leave: scenarios, streams, pictures.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rynxs_judge::render::{self, Highlight};
@@ -37,6 +38,14 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Trouble> {
         std::fs::create_dir_all(folder).map_err(trouble)?;
     }
     std::fs::write(path, text).map_err(trouble)
+}
+
+/// Writes a file that is not there yet.
+#[allow(clippy::disallowed_types, reason = "people's files are real")]
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<(), Trouble> {
+    let trouble = |error| Trouble::environment(format!("{}: {error}", path.display()));
+    let mut file = std::fs::File::create_new(path).map_err(trouble)?;
+    file.write_all(text.as_bytes()).map_err(trouble)
 }
 
 /// The tree that the current folder is in, by a folder that it has.
