@@ -1,16 +1,16 @@
 //! Every scenario that once failed, for ever: `sim/regressions/*.yaml`.
 //!
 //! A file begins with a comment: what it shows in a sentence, then, if the seed matters, a line
-//! `seed N` for each. Without one it is played under seeds 1 to 3. A line `twice` lets it be run twice
-//! and compared, as what failed was that the same run gave other bytes. `rynxs-sim shrink --claim`
-//! writes such a file.
+//! `seed N` for each. Without one it is played under seeds 1 to 3. A line `twice` lets runs be made
+//! again and compared, as what failed was that the same run gave other bytes. `rynxs-sim shrink
+//! --claim` writes such a file.
 
 #![allow(clippy::disallowed_methods, reason = "regressions are files of the tree")]
 
 use std::path::PathBuf;
 
 use rynxs_sim::scenario;
-use rynxs_sim::trial::trial;
+use rynxs_sim::trial::trial_again;
 
 fn files() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("regressions");
@@ -42,7 +42,7 @@ fn whatever_failed_once_stays_green() {
         let scenario = scenario::read(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let twice = comments(&text).any(|comment| comment == "twice");
         for seed in seeds(&text) {
-            let trial = trial(&scenario, seed, twice);
+            let trial = trial_again(&scenario, seed, twice);
             if !trial.shown.is_green() {
                 let twice = if trial.shown.takes_two() { " --twice" } else { "" };
                 let command = format!("rynxs-sim replay {name} --seed {seed}{twice}");

@@ -8,7 +8,7 @@ use clap::Args;
 use rynxs_sim::explore::{Failure, Plan, Tally, explore};
 use rynxs_sim::scenario::strategy::{Bias, Size};
 use rynxs_sim::shrink::shrink;
-use rynxs_sim::trial::{Shown, trial};
+use rynxs_sim::trial::{Shown, trial_again};
 use rynxs_sim::{probe, scenario};
 use serde_json::{Value, json};
 
@@ -153,7 +153,7 @@ impl Explore {
         say!("\nseed {}: {}", failure.seed, failure.shown);
         eprintln!("shrinking for at most {:?} …", self.shrink_time);
         let shrunk = shrink(&failure.scenario, failure.seed, &failure.shown, self.shrink_time);
-        let again = trial(&shrunk.scenario, shrunk.seed, failure.shown.takes_two());
+        let again = trial_again(&shrunk.scenario, shrunk.seed, failure.shown.takes_two());
         let folder = self.out.join(format!("{}-{}", claim(&failure.shown), failure.seed));
         let file = folder.join("scenario.yaml");
         write(&file, &scenario::write(&shrunk.scenario, &comment(&again, shrunk.seed)))?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use rynxs_sim::planted::{DETERMINISM, FOLDER, Planted, all};
-use rynxs_sim::trial::trial;
+use rynxs_sim::trial::trial_again;
 
 use super::again::{Again, Failed};
 use super::explore::told;
@@ -158,7 +158,7 @@ fn fails_without(failure: &serde_json::Value) -> Result<bool, Trouble> {
     };
     let twice = failure["kind"] == "differs";
     // A shrunk scenario may be too small for some oracle: it is about the same words only.
-    let without = told(&trial(&scenario(Path::new(file))?, seed, twice).shown);
+    let without = told(&trial_again(&scenario(Path::new(file))?, seed, twice).shown);
     let shares = |name: &serde_json::Value| {
         failure["invariants"].as_array().is_some_and(|found| found.contains(name))
     };

@@ -6,7 +6,7 @@ use clap::Args;
 use rynxs_judge::event;
 use rynxs_judge::render::{self, Highlight};
 use rynxs_sim::scenario::strategy::{Size, draw};
-use rynxs_sim::trial::{Shown, trial};
+use rynxs_sim::trial::{Shown, trial_again};
 use rynxs_sim::{Scenario, fingerprint};
 
 use super::again::Again;
@@ -21,7 +21,8 @@ pub(super) struct Which {
     /// The seed of scheduling and latencies.
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
-    /// Run it twice and compare all bytes.
+    /// Run it twice and compare all bytes; several times more if they are the same, as the order of
+    /// a hash map shows by chance.
     #[arg(long)]
     pub(super) twice: bool,
 }
@@ -69,7 +70,7 @@ impl Replay {
             lines.with_writer(std::io::stderr).init();
         }
         let scenario = self.which.scenario()?;
-        let trial = trial(&scenario, self.which.seed, self.which.twice);
+        let trial = trial_again(&scenario, self.which.seed, self.which.twice);
         if let Some(outcome) = &trial.outcome {
             if self.events {
                 let color = std::env::var_os("NO_COLOR").is_none();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use rynxs_sim::scenario;
 use rynxs_sim::shrink::shrink;
-use rynxs_sim::trial::{Shown, trial};
+use rynxs_sim::trial::{Shown, trial_again};
 
 use super::files::{self, FOLDER, comment, root, write, write_new};
 use super::replay::Which;
@@ -37,13 +37,13 @@ impl Shrink {
         // Before a minute of shrinking, not after it.
         let kept = self.claim.as_deref().map(place).transpose()?;
         let scenario = self.which.scenario()?;
-        let first = trial(&scenario, self.which.seed, self.which.twice);
+        let first = trial_again(&scenario, self.which.seed, self.which.twice);
         if first.shown.is_green() {
             return Err(Trouble::environment("nothing to shrink: the run is green"));
         }
         eprintln!("{}; shrinking for at most {:?} …", first.shown, self.time);
         let shrunk = shrink(&scenario, self.which.seed, &first.shown, self.time);
-        let again = trial(&shrunk.scenario, shrunk.seed, shrunk.shown.takes_two());
+        let again = trial_again(&shrunk.scenario, shrunk.seed, shrunk.shown.takes_two());
         let (before, after) = (scenario.steps.len(), shrunk.scenario.steps.len());
         eprintln!("{before} steps became {after}, in {} runs", shrunk.runs);
         let text = |comment: &str| scenario::write(&shrunk.scenario, comment);
