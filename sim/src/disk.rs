@@ -79,16 +79,18 @@ impl Disk {
     }
 
     /// The machine loses its power, and with it what was not durable; with `torn`, a part of what
-    /// was written since the last sync survives all the same, up to some sector.
+    /// was written since the last sync survives all the same, up to some sector. A name that was
+    /// not synced survives or not by itself, as a directory is written apart from its files.
     pub(crate) fn lose_power(&self, torn: bool) {
         let mut state = self.lock();
         state.locked.clear();
         let files = std::mem::take(&mut state.files);
         for (path, file) in files {
-            let bytes = match (file.named, &file.before) {
-                (false, None) if !torn => continue,
-                (false, Some(before)) if !torn => before.clone(),
-                _ => survive(&file, torn),
+            let named = file.named || (torn && thread_rng().gen_bool(0.5));
+            let bytes = match (named, &file.before) {
+                (false, None) => continue,
+                (false, Some(before)) => before.clone(),
+                (true, _) => survive(&file, torn),
             };
             let sound = File { durable: bytes.clone(), bytes, named: true, ..File::default() };
             state.files.insert(path, sound);

@@ -245,9 +245,10 @@ fn lost_job(agents: u32) -> impl Strategy<Value = Vec<Step>> {
 
 /// The power goes while a record is being written.
 fn torn(agents: u32) -> impl Strategy<Value = Vec<Step>> {
-    (name("agent", agents), 1_u64..40, 1_000_u64..20_000).prop_map(
-        |(agent, after, back_after_ms)| {
-            steps(vec![(0, edit(agent, 7)), (after, Do::PowerLoss { torn: true, back_after_ms })])
+    let torn = prop::bool::weighted(0.7);
+    (name("agent", agents), 1_u64..40, torn, 1_000_u64..20_000).prop_map(
+        |(agent, after, torn, back_after_ms)| {
+            steps(vec![(0, edit(agent, 7)), (after, Do::PowerLoss { torn, back_after_ms })])
         },
     )
 }
