@@ -80,6 +80,8 @@ table! {
     "s3-reset-after", "the connection breaks after it was done", NOTHING, "own bytes recognised";
     "s3-ignores-condition", "a store ignores If-None-Match", LOG_GONE, "refused at the next term";
     "tamper-delete-middle", "a record is deleted", LOG_GONE, "the next takeover halts";
+    "tamper-delete-last-but-one", "the last record but one is deleted", LOG_GONE,
+        "the next takeover halts";
     "tamper-swap", "two records are swapped", LOG_GONE, "the next takeover halts";
     "tamper-flip", "a bit of a record is flipped", LOG_GONE, "the next takeover halts";
     "tamper-truncated-tail", "the last record is deleted", LOG_GONE, "a stamp beyond the log halts";
@@ -143,6 +145,7 @@ pub fn name(what: &Do) -> &'static str {
         Do::IgnoreCondition {} => "s3-ignores-condition",
         Do::Tamper { how } => match how {
             Tampering::DeleteMiddle => "tamper-delete-middle",
+            Tampering::DeleteLastButOne => "tamper-delete-last-but-one",
             Tampering::Swap => "tamper-swap",
             Tampering::Flip => "tamper-flip",
             Tampering::CutTail => "tamper-truncated-tail",

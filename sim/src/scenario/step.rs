@@ -194,6 +194,8 @@ pub enum S3Fault {
 pub enum Tampering {
     /// One record in the middle is deleted.
     DeleteMiddle,
+    /// The last record but one is deleted: a search for the end may land before the hole.
+    DeleteLastButOne,
     /// Two records are swapped.
     Swap,
     /// One byte of a record is flipped.

@@ -20,6 +20,10 @@ impl World {
             self.do_for_users(what);
             return;
         }
+        // What changes nothing is nothing to be noticed.
+        if matches!(what, Do::Tamper { how } if self.log_keys().len() < least_records(*how)) {
+            return;
+        }
         let fault = fault::name(what);
         let detail = serde_json::to_string(what).expect("a step is plain data");
         self.note(node::NEMESIS, Event::FaultBegan { fault: fault.to_owned(), detail });
@@ -323,38 +327,44 @@ impl World {
     }
 
     fn tamper(&self, how: Tampering) {
-        if self.0.scenario.store != StoreKind::S3 {
-            return;
-        }
-        let s3 = &self.0.s3;
-        let keys: Vec<String> = s3.objects(BUCKET).into_keys().collect();
-        let keys: Vec<_> = keys.iter().filter(|key| key.starts_with(PREFIX)).collect();
+        let (s3, keys) = (&self.0.s3, self.log_keys());
         let (Some(last), middle) = (keys.last(), keys.len() / 2) else { return };
         match how {
             Tampering::DeleteMiddle => {
-                s3.erase(BUCKET, keys[middle]);
+                s3.erase(BUCKET, &keys[middle]);
             }
-            Tampering::Swap if keys.len() > 2 => {
-                s3.swap(BUCKET, keys[middle], keys[middle - 1]);
+            Tampering::DeleteLastButOne => {
+                s3.erase(BUCKET, &keys[keys.len() - 2]);
+            }
+            Tampering::Swap => {
+                s3.swap(BUCKET, &keys[middle], &keys[middle - 1]);
             }
             Tampering::Flip => {
-                let mut bytes = s3.object(BUCKET, keys[middle]).unwrap_or_default().to_vec();
+                let mut bytes = s3.object(BUCKET, &keys[middle]).unwrap_or_default().to_vec();
                 let at = bytes.len() / 2;
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte ^= 1;
                 }
-                s3.overwrite(BUCKET, keys[middle], bytes.into());
+                s3.overwrite(BUCKET, &keys[middle], bytes.into());
             }
             Tampering::CutTail => {
                 s3.erase(BUCKET, last);
             }
             Tampering::Empty => {
-                for key in keys {
+                for key in &keys {
                     s3.erase(BUCKET, key);
                 }
             }
-            Tampering::Swap => {}
         }
+    }
+
+    /// The keys of the log in the bucket.
+    fn log_keys(&self) -> Vec<String> {
+        if self.0.scenario.store != StoreKind::S3 {
+            return Vec::new();
+        }
+        let keys = self.0.s3.objects(BUCKET).into_keys();
+        keys.filter(|key| key.starts_with(PREFIX)).collect()
     }
 
     /// Everything is mended: what was broken, stopped, frozen or slow is not any more.
@@ -386,5 +396,13 @@ impl World {
             }
         }
         self.note(node::NEMESIS, Event::Healed);
+    }
+}
+
+/// Records that there must be, so that a manipulation is the one that it is called.
+const fn least_records(how: Tampering) -> usize {
+    match how {
+        Tampering::DeleteMiddle | Tampering::DeleteLastButOne | Tampering::Swap => 3,
+        Tampering::Flip | Tampering::CutTail | Tampering::Empty => 1,
     }
 }

@@ -49,6 +49,11 @@ fn a_record_deleted_from_the_middle_halts_the_next_leader() {
 }
 
 #[test]
+fn a_record_deleted_right_before_the_last_halts_the_next_leader() {
+    is_noticed(Tampering::DeleteLastButOne);
+}
+
+#[test]
 fn two_swapped_records_halt_the_next_leader() {
     is_noticed(Tampering::Swap);
 }

@@ -1,13 +1,18 @@
 //! I10: each listed manipulation of the log is detected, or listed as undetectable.
 //!
 //! Two kinds of lines: a manipulation of a copy of the final log (`Tampered`), which the binary's
-//! own reader must notice; and a fault `tamper-…` or `bit-rot`, after which some replica
-//! must halt over the log, or refuse it at its start. Besides, a last line that a power loss tore
-//! is cut off by whoever opens the log next, and that must be said in the log; and nobody halts
-//! over a log that nobody changed.
+//! own reader must notice; and a fault `tamper-…` or `bit-rot`, after which some replica must halt
+//! over the log, or refuse it at its start, if a term begins at all after it. Besides, a last line
+//! that a power loss tore is cut off by whoever opens the log next, and that must be said in the
+//! log; nobody halts over a log that nobody changed; and nobody begins an epoch in a hole, with
+//! records behind it.
 
-use super::facts::{Facts, Stored};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::facts::{Facts, Place, Stored};
 use crate::event::Event;
+use crate::history::LogWrite;
+use crate::record::LogRecord;
 use crate::verdict::{Finding, Verdict};
 
 /// Manipulations that no reader of the log alone can notice, and what would show them. A
@@ -22,6 +27,8 @@ pub const UNDETECTABLE: [(&str, &str); 3] = [
 /// Name of the probe that says: a replica refused the log that it found, without ending.
 pub const LOG_REFUSED: &str = "log-refused";
 
+/// What the target of a request has that lists the log.
+const LISTS: &str = "list-type=2";
 const FAULT: &str = "tamper-";
 const BIT_ROT: &str = "bit-rot";
 
@@ -35,6 +42,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         _ => false,
     });
     let last_noticed = noticed.last().map(|(place, _)| place);
+    let last_begun = last_term(facts);
     for (place, line) in facts.placed() {
         match &line.event {
             Event::Tampered { how, detected } => {
@@ -46,7 +54,8 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
             Event::FaultBegan { fault, detail } if fault.starts_with(FAULT) || fault == BIT_ROT => {
                 checked += 1;
                 let seen = last_noticed.is_some_and(|noticed| place.is_before(noticed));
-                if !seen && !is_undetectable(fault) {
+                let read = last_begun.is_none_or(|begun| place.is_before(begun));
+                if read && !seen && !is_undetectable(fault) {
                     let expected = "a replica that halts or refuses the log afterwards";
                     let found = format!("nobody noticed: {detail}");
                     findings.push(Finding::new(fault, expected, found).at(place));
@@ -57,7 +66,31 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     }
     checked += repairs(facts, &mut findings);
     findings.extend(false_alarm(facts));
+    findings.extend(epochs_in_holes(facts));
     Verdict::from_findings(findings, checked, "no manipulation of the log was tried")
+}
+
+/// Where the last term began, which reads the log; none if guards are not seen at all.
+fn last_term(facts: &Facts<'_>) -> Option<Place> {
+    let mut open: BTreeSet<&str> = BTreeSet::new();
+    let mut last = None;
+    for (place, line) in facts.placed() {
+        match &line.event {
+            Event::Guard { until_ns: Some(_) } => {
+                if open.insert(&line.node) {
+                    last = Some(place);
+                }
+            }
+            Event::Guard { until_ns: None }
+            | Event::Started
+            | Event::Killed { .. }
+            | Event::Exited { .. } => {
+                open.remove(line.node.as_str());
+            }
+            _ => {}
+        }
+    }
+    last
 }
 
 /// A replica that halts over a sound log, or refuses it.
@@ -80,6 +113,50 @@ fn false_alarm(facts: &Facts<'_>) -> Option<Finding> {
         }
     }
     None
+}
+
+/// Epochs that begin before a record that stood there when their replica last listed the log, and
+/// that stands there still. To halt later is too late: what follows was decided on a part of it.
+fn epochs_in_holes(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut listed: BTreeMap<&str, Place> = BTreeMap::new();
+    // The listing that was the last one when this message was sent.
+    let mut rests_on: BTreeMap<u64, Place> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for (place, line) in facts.placed() {
+        match &line.event {
+            Event::Sent { target, .. } if target.contains(LISTS) => {
+                listed.insert(&line.node, place);
+            }
+            Event::Sent { message, method, .. } if method == "PUT" => {
+                rests_on.extend(listed.get(line.node.as_str()).map(|listing| (*message, *listing)));
+            }
+            Event::LogWrite(write) if write.took_effect() => {
+                let listing = write.message.and_then(|message| rests_on.get(&message));
+                let behind = listing.and_then(|listing| stood_behind(facts, write, *listing));
+                if let Some(stored) = behind {
+                    let expected = format!("no epoch before record {}", stored.record.seq);
+                    let finding = Finding::new(&write.key, expected, "EpochStarted in a hole");
+                    findings.push(finding.at_some(stored.accepted).at(place));
+                }
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+/// A record behind an epoch's first one that was there at that moment.
+fn stood_behind<'a>(facts: &'a Facts<'_>, epoch: &LogWrite, at: Place) -> Option<&'a Stored> {
+    let begins = epoch.text.contains("\"EpochStarted\"");
+    let begun = begins.then(|| LogRecord::parse(&epoch.text).ok()).flatten()?;
+    let once = |seq: u64| {
+        let writes = facts.log_writes.iter().filter(|seen| seen.what.took_effect());
+        writes.filter(|seen| seen.what.key == format!("{seq:010}.json")).count() == 1
+    };
+    facts.records.iter().find(|stored| {
+        let stood = stored.accepted.is_some_and(|accepted| accepted.is_before(at));
+        stored.record.seq > begun.seq && stood && once(stored.record.seq)
+    })
 }
 
 /// The first epoch of the process that opened a torn log tells of it. A process that ends before it

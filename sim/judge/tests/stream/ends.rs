@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rynxs_core::event::Event as LogEvent;
 use rynxs_core::ids::Hash;
 use rynxs_judge::event::{Event, Excuse, Line};
-use rynxs_judge::{Invariant, ObjectWrite, Verdict, unused_rights};
+use rynxs_judge::history::LogObject;
+use rynxs_judge::{Invariant, LogWrite, ObjectWrite, Verdict, unused_rights};
 use serde_json::json;
 
 use crate::only;
@@ -223,6 +224,10 @@ fn a_tampered_run_must_halt_or_refuse() {
     let halted = Event::Exited { why: "hash".into(), corrupt: true, bug: false };
     let left = Event::Exited { why: "asked to".into(), corrupt: false, bug: false };
     let refused = Event::Probe { probe: rynxs_judge::oracle::LOG_REFUSED.into() };
+    let mut nobody_looked = settled();
+    nobody_looked.say("nemesis", fault("tamper-swap"));
+    let report = ended(nobody_looked).report();
+    assert!(!report.of(Invariant::I10Tamper).is_fail(), "no term began since: {report}");
     for (name, after, found) in [
         ("tamper-swap", None, true),
         ("tamper-swap", Some(left), true),
@@ -234,12 +239,48 @@ fn a_tampered_run_must_halt_or_refuse() {
     ] {
         let mut story = settled();
         story.say("nemesis", fault(name));
+        story.lead("rynxs-1_2");
         if let Some(after) = after {
             story.say("rynxs-1", after);
         }
         let report = ended(story).report();
         assert_eq!(report.of(Invariant::I10Tamper).is_fail(), found, "{name}: {report}");
     }
+}
+
+#[test]
+fn an_epoch_that_begins_in_a_hole_is_found_if_its_listing_had_to_show_what_stands_behind() {
+    for (listed_after, found) in [(true, true), (false, false)] {
+        let mut story = settled();
+        let hole = story.log.len();
+        let mut blind = story.clone();
+        blind.lead("rynxs-1_2");
+        let list = sent(1, "GET", "/log?list-type=2&start-after=x");
+        if !listed_after {
+            story.say("rynxs-1", list.clone());
+        }
+        story.user("Agent", "b", json!({}));
+        story.settle();
+        let fault = "tamper-delete-last-but-one";
+        story.say("nemesis", Event::FaultBegan { fault: fault.into(), detail: "x".into() });
+        if listed_after {
+            story.say("rynxs-1", list);
+        }
+        story.say("rynxs-1", sent(2, "PUT", "/log/x"));
+        let LogObject { key, text } = blind.log[hole].clone();
+        let write = LogWrite { key, text, status: 200, message: Some(2), ..LogWrite::default() };
+        story.log.remove(hole);
+        story.say("s3", Event::LogWrite(write));
+        let why = "record 9 does not continue the log".into();
+        story.say("rynxs-1", Event::Exited { why, corrupt: true, bug: false });
+        let report = ended(story).report();
+        assert_eq!(report.of(Invariant::I10Tamper).is_fail(), found, "{report}");
+    }
+}
+
+fn sent(message: u64, method: &str, target: &str) -> Event {
+    let (to, method, target) = ("s3".into(), method.into(), target.into());
+    Event::Sent { message, to, method, target, bytes: 0 }
 }
 
 #[test]

@@ -125,7 +125,8 @@ fn late_release() -> impl Strategy<Value = Vec<Step>> {
 /// The log is changed while it is written to, and the next leader reads it.
 fn tampered(agents: u32) -> impl Strategy<Value = Vec<Step>> {
     let how = prop_oneof![
-        4 => Just(Tampering::DeleteMiddle),
+        3 => Just(Tampering::DeleteMiddle),
+        2 => Just(Tampering::DeleteLastButOne),
         1 => Just(Tampering::Swap),
         1 => Just(Tampering::Flip),
     ];
