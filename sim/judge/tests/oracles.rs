@@ -199,6 +199,20 @@ fn a_write_without_a_stamp_is_found() {
 }
 
 #[test]
+fn two_decisions_under_one_stamp_are_found_unless_they_are_about_different_objects() {
+    let decision = |subject: &str| {
+        let object = subject.replace("Agent", "ConfigMap") + "-spec";
+        let action = json!({"verb": "Create", "object": object});
+        json!({"type": "ActionsDecided", "subject": subject, "actions": [action]})
+    };
+    let mut log = sound();
+    log.push(&[decision("Agent/ns/y"), decision("Agent/ns/z")]);
+    assert_eq!(log.failed(), []);
+    log.push(&[decision("Agent/ns/y"), decision("Agent/ns/z"), decision("Agent/ns/y")]);
+    assert_eq!(log.failed(), [Invariant::I4Fenced]);
+}
+
+#[test]
 fn stamps_are_compared_as_numbers() {
     let mut log = sound();
     for _ in 0..8 {

@@ -4,9 +4,12 @@
 //! The order is the API server's own order of effects, so this is a little stronger than the
 //! invariant, which speaks of acknowledged writes. What the fence rests on is checked with it: a
 //! stored stamp never falls or vanishes whoever writes, nobody but the operator sets one, the
-//! operator takes over nobody's object, and it deletes only what a stamped write has marked.
+//! operator takes over nobody's object, it deletes only what a stamped write has marked, and no
+//! record holds two decisions about one object: both would have one stamp.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use super::facts::{Facts, Place, Seen};
 use crate::history::ObjectWrite;
@@ -34,7 +37,28 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         checked += u64::from(write.user == facts.operator);
         walk.step(seen);
     }
+    one_stamp_one_decision(facts, &mut walk.findings);
     Verdict::from_findings(walk.findings, checked, "the operator wrote no managed object")
+}
+
+/// Stamps are numbered by record: the fence cannot order two decisions of one record.
+fn one_stamp_one_decision(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
+    for stored in facts.records.iter().filter(|stored| stored.accepted.is_some()) {
+        let record = &stored.record;
+        let mut decided: BTreeSet<&str> = BTreeSet::new();
+        for event in record.events.iter().filter(|event| event.name == "ActionsDecided") {
+            let objects = event.list("actions").filter_map(|action| action.get("object"));
+            let about: BTreeSet<&str> =
+                objects.filter_map(Value::as_str).chain(event.text("subject")).collect();
+            if let Some(twice) = about.iter().find(|object| decided.contains(*object)) {
+                let place = format!("seq {}", record.seq);
+                let expected = format!("one decision about {twice}, as both have one stamp");
+                let finding = Finding::new(place, expected, "another one");
+                findings.push(finding.at_some(stored.accepted));
+            }
+            decided.extend(about);
+        }
+    }
 }
 
 struct Walk<'a> {
