@@ -1,5 +1,6 @@
 //! Watches: answers that go on. Events keep their order, arrive late, twice or not at all, and a
-//! connection can break.
+//! connection can break. What comes twice may come the second time behind later events, as from an
+//! older server behind the same load balancer.
 
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use crate::world::World;
 
 /// Most events that travel together.
 const BURST: usize = 64;
+/// Most events behind which an event comes a second time.
+const BEHIND_MOST: usize = 4;
 /// How often a stalled connection looks whether the partition is over: TCP's retransmissions.
 const RETRANSMIT: std::time::Duration = std::time::Duration::from_millis(500);
 
@@ -40,6 +43,7 @@ impl Message {
             machine: Arc::clone(&self.machine),
             message: self.id,
             to,
+            repeats: Vec::new(),
         };
         let broken = self.machine.watch_breaker();
         self.world.servers_node().spawn(async move {
@@ -66,10 +70,12 @@ struct Carrier {
     machine: Arc<Machine>,
     message: u64,
     to: mpsc::UnboundedSender<Chunk>,
+    /// What comes once more, and behind how many more events.
+    repeats: Vec<(usize, Bytes)>,
 }
 
 impl Carrier {
-    async fn carry(self, events: futures::stream::BoxStream<'static, Chunk>) {
+    async fn carry(mut self, events: futures::stream::BoxStream<'static, Chunk>) {
         let mut bursts = events.ready_chunks(BURST);
         while let Some(burst) = bursts.next().await {
             let latency_ms = self.world.latency_ms();
@@ -87,7 +93,7 @@ impl Carrier {
     }
 
     /// Hands one event over, or not, or twice.
-    fn pass(&self, chunk: Chunk) -> Result<(), ()> {
+    fn pass(&mut self, chunk: Chunk) -> Result<(), ()> {
         let (doubled, dropped) =
             self.machine.link(Server::Api, |link| (link.events_doubled, link.events_dropped));
         let hits = |per_mille: u32| per_mille > 0 && thread_rng().gen_range(0..1_000) < per_mille;
@@ -97,10 +103,23 @@ impl Carrier {
         if let Ok(bytes) = &chunk {
             self.note(bytes);
             if hits(doubled) {
-                self.to.unbounded_send(Ok(bytes.clone())).map_err(|_| ())?;
+                let behind = thread_rng().gen_range(0..=BEHIND_MOST);
+                self.repeats.push((behind, bytes.clone()));
             }
         }
-        self.to.unbounded_send(chunk).map_err(|_| ())
+        self.to.unbounded_send(chunk).map_err(|_| ())?;
+        self.repeat()
+    }
+
+    /// Hands over once more what is due.
+    fn repeat(&mut self) -> Result<(), ()> {
+        for (behind, bytes) in std::mem::take(&mut self.repeats) {
+            match behind.checked_sub(1) {
+                Some(left) => self.repeats.push((left, bytes)),
+                None => self.to.unbounded_send(Ok(bytes)).map_err(|_| ())?,
+            }
+        }
+        Ok(())
     }
 
     fn note(&self, bytes: &Bytes) {

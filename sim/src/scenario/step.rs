@@ -273,7 +273,7 @@ pub enum Do {
     ReplayWrite { who: Who, for_ms: u64 },
     /// Open watches of a replica break.
     BreakWatches { who: Who },
-    /// Of 1,000 watch events so many are shown twice.
+    /// Of 1,000 watch events so many are shown twice, the second time behind up to four others.
     DuplicateEvents { who: Who, per_mille: u32, for_ms: u64 },
     /// Of 1,000 watch events so many are silently left out; open watches break when it ends.
     DropEvents { who: Who, per_mille: u32, for_ms: u64 },

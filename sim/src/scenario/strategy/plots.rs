@@ -48,6 +48,7 @@ pub(super) fn plot(file: bool, size: Size) -> BoxedStrategy<Vec<Step>> {
         1 => flapping(),
         1 => throttled(),
         1 => lost_job(agents),
+        2 => repeated_events(agents),
         2 => duel(agents),
     ]
     .boxed()
@@ -185,6 +186,16 @@ fn replayed(agents: u32) -> impl Strategy<Value = Vec<Step>> {
             ])
         },
     )
+}
+
+/// What a watch shows of an Agent comes again behind its later edits.
+fn repeated_events(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    let edits = prop::collection::vec((0_u64..3_000, 1_u32..6), 4..8);
+    (name("agent", agents), 400_u32..1_000, edits).prop_map(|(agent, per_mille, edits)| {
+        let twice = Do::DuplicateEvents { who: Who::Leader, per_mille, for_ms: 8_000 };
+        let edits = edits.into_iter().map(|(after, value)| (1 + after, edit(agent.clone(), value)));
+        steps([(0, twice)].into_iter().chain(edits).collect())
+    })
 }
 
 /// A leader gives the Lease up and does not hear whether it did.
