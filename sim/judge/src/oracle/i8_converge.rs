@@ -5,6 +5,9 @@
 //! here means: somebody leads, the cluster lacks nothing, and no decided action is open. From then
 //! on the operator has nothing to write but status, until somebody else changes something (a
 //! person, a controller, the end of a Session's time); then the bound counts anew.
+//!
+//! At no time does a replica end over a mistake of its own program: a restart may hide it, and may
+//! as well meet it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,6 +126,7 @@ impl<'a> Walk<'a> {
             },
             Event::Killed { .. } | Event::Exited { .. } | Event::Started => {
                 self.guards.remove(line.node.as_str());
+                self.ended(place, line);
             }
             Event::ObjectWrite(write) => {
                 if healed {
@@ -136,6 +140,13 @@ impl<'a> Walk<'a> {
                 self.look(place, line.t_ns);
             }
             _ => {}
+        }
+    }
+
+    fn ended(&mut self, place: Place, line: &Line) {
+        if let Event::Exited { why, bug: true, .. } = &line.event {
+            let expected = "no replica finds its own program wrong";
+            self.findings.push(Finding::new(&line.node, expected, why).at(place));
         }
     }
 

@@ -40,6 +40,18 @@ fn a_run_that_nobody_leads_is_found() {
 }
 
 #[test]
+fn a_replica_that_finds_its_own_program_wrong_is_found_although_another_goes_on() {
+    let mut story = settled();
+    let why = "an invariant of this program is broken".to_owned();
+    story.say("rynxs-1", Event::Exited { why: why.clone(), corrupt: false, bug: true });
+    story.heal();
+    story.settle();
+    story.end();
+    let found = only(&story, Invariant::I8Converge);
+    assert_eq!((found[0].place.as_str(), &found[0].found), ("rynxs-1", &why));
+}
+
+#[test]
 fn an_object_that_nobody_mends_is_found_once() {
     let mut story = settled();
     let name = object("NetworkPolicy", "a-runtime");
