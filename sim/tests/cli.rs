@@ -1,5 +1,5 @@
-//! The binary's promises to whoever calls it: exit codes, and a last line that, copied into a shell,
-//! shows the failure again with the same code.
+//! The binary's promises to whoever calls it: exit codes, and a last line that, copied into a
+//! shell, shows the failure again with the same code.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -37,8 +37,8 @@ use self::again::Again;
 ///
 /// Exit codes: 0 nothing wrong; 1 an invariant is violated, or the run panicked; 2 the command line
 /// cannot be understood; 3 a file cannot be read or written, or a scenario cannot be run; 4 an
-/// oracle could not tell, or a probe was never hit; 5 the same run gave other bytes. The last line of
-/// every failure is the command that shows it again.
+/// oracle could not tell, or a probe was never hit; 5 the same run gave other bytes. The last line
+/// of every failure is the command that shows it again.
 #[derive(Parser, Debug)]
 #[command(name = "rynxs-sim", version, max_term_width = 100)]
 struct Cli {
