@@ -1,5 +1,6 @@
 //! A disk that keeps what is durable apart from what was merely written, and loses the rest with
 //! the power. Bytes are durable after a sync of their file, names after one of their directory.
+//! What changes it, or makes something durable, is told in the stream; reads are not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -10,6 +11,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending};
 use madsim::rand::{Rng, thread_rng};
+use rynxs_judge::event::Event;
+use rynxs_judge::history::{DiskOperation, DiskWork};
 use rynxs_judge::{LogRecord, LogWrite};
 use rynxs_operator::ports::{LockedFile, Storage, StorageError};
 
@@ -81,20 +84,39 @@ impl Disk {
     /// The machine loses its power, and with it what was not durable; with `torn`, a part of what
     /// was written since the last sync survives all the same, up to some sector. A name that was
     /// not synced survives or not by itself, as a directory is written apart from its files.
-    pub(crate) fn lose_power(&self, torn: bool) {
+    /// Returns what befell what was there.
+    pub(crate) fn lose_power(&self, torn: bool) -> Vec<Event> {
         let mut state = self.lock();
         state.locked.clear();
         let files = std::mem::take(&mut state.files);
+        let any = !files.is_empty();
+        let mut lost = Vec::new();
         for (path, file) in files {
             let named = file.named || (torn && thread_rng().gen_bool(0.5));
             let bytes = match (named, &file.before) {
-                (false, None) => continue,
-                (false, Some(before)) => before.clone(),
-                (true, _) => survive(&file, torn),
+                (false, None) => {
+                    let all = file.bytes.len();
+                    lost.push(befell(DiskOperation::LosePower, &path, all, "and its name with it"));
+                    continue;
+                }
+                (false, Some(before)) => {
+                    let why = "and its new name, which another file has again";
+                    lost.push(befell(DiskOperation::LosePower, &path, file.bytes.len(), why));
+                    before.clone()
+                }
+                (true, _) => {
+                    let kept = survive(&file, torn);
+                    lost.extend(loss(&path, &file, kept.len()));
+                    kept
+                }
             };
             let sound = File { durable: bytes.clone(), bytes, named: true, ..File::default() };
             state.files.insert(path, sound);
         }
+        if any && lost.is_empty() {
+            lost.push(befell(DiskOperation::LosePower, "", 0, "nothing on it is lost"));
+        }
+        lost
     }
 
     /// Bytes of the log's last line, if it was cut off in its middle.
@@ -112,15 +134,16 @@ impl Disk {
         self.lock().locked.clear();
     }
 
-    /// Flips one bit of the largest file; whether there is one.
-    pub(crate) fn rot(&self) -> bool {
+    /// Flips one bit of the largest file, if there is one. What befell it.
+    pub(crate) fn rot(&self) -> Option<Event> {
         let mut state = self.lock();
-        let largest = state.files.values_mut().max_by_key(|file| file.bytes.len());
-        let Some(file) = largest.filter(|file| !file.bytes.is_empty()) else { return false };
+        let largest = state.files.iter_mut().max_by_key(|(_, file)| file.bytes.len());
+        let (path, file) = largest.filter(|(_, file)| !file.bytes.is_empty())?;
         let at = thread_rng().gen_range(0..file.bytes.len());
-        file.bytes[at] ^= 1 << thread_rng().gen_range(0..8);
+        let bit = thread_rng().gen_range(0..8);
+        file.bytes[at] ^= 1 << bit;
         file.durable.clone_from(&file.bytes);
-        true
+        Some(befell(DiskOperation::Rot, path, 1, &format!("bit {bit} of byte {at} is another")))
     }
 
     /// All lines of a log's segments, in the order of their names.
@@ -137,6 +160,30 @@ impl Disk {
     }
 }
 
+/// What befell a disk without anybody's asking.
+fn befell(operation: DiskOperation, path: &str, bytes: usize, outcome: &str) -> Event {
+    Event::Disk(Box::new(DiskWork {
+        replica: String::new(),
+        operation,
+        path: path.to_owned(),
+        to: String::new(),
+        bytes: bytes as u64,
+        outcome: outcome.to_owned(),
+    }))
+}
+
+/// What a file lost with the power, if it lost anything; a torn write leaves a part.
+fn loss(path: &str, file: &File, kept: usize) -> Option<Event> {
+    let lost = file.bytes.len().saturating_sub(kept);
+    let torn = kept.saturating_sub(file.durable.len());
+    let outcome = match torn {
+        0 => String::new(),
+        torn => format!("{torn} bytes that were not durable are left"),
+    };
+    let concerns = lost > 0 || torn > 0;
+    concerns.then(|| befell(DiskOperation::LosePower, path, lost, &outcome))
+}
+
 /// What is left of a file's bytes.
 fn survive(file: &File, torn: bool) -> Vec<u8> {
     let durable = file.durable.len().min(file.bytes.len());
@@ -148,6 +195,28 @@ fn survive(file: &File, torn: bool) -> Vec<u8> {
     // Whole sectors, but for the last bytes of the file.
     let end = if end == file.bytes.len() { end } else { (end / SECTOR * SECTOR).max(durable) };
     file.bytes[..end].to_vec()
+}
+
+/// What an operation adds to its line of the stream.
+#[derive(Default)]
+struct Told {
+    to: String,
+    bytes: usize,
+    /// In place of the error that the process sees.
+    outcome: String,
+}
+
+/// What the port calls an operation.
+fn name(operation: DiskOperation) -> &'static str {
+    match operation {
+        DiskOperation::Append => "append",
+        DiskOperation::Truncate => "truncate",
+        DiskOperation::Rename => "rename",
+        DiskOperation::SyncData => "sync_data",
+        DiskOperation::SyncDir => "sync_dir",
+        DiskOperation::Lock => "lock",
+        DiskOperation::LosePower | DiskOperation::Rot => unreachable!("nobody asks for that"),
+    }
 }
 
 /// A process's way to its machine's disk.
@@ -182,6 +251,37 @@ impl ProcessStorage {
         .boxed()
     }
 
+    /// The same, told in the stream at once.
+    fn change<T: Send + 'static>(
+        &self,
+        operation: DiskOperation,
+        path: &str,
+        run: impl FnOnce(&mut State, &mut Told) -> Result<T, Problem>,
+    ) -> BoxFuture<'static, Result<T, StorageError>> {
+        let mut work = None;
+        let done = self.operate(name(operation), path, |state| {
+            let mut told = Told::default();
+            let done = run(state, &mut told);
+            let outcome = match &done {
+                Err((_, problem)) if told.outcome.is_empty() => (*problem).to_owned(),
+                _ => told.outcome,
+            };
+            work = Some(DiskWork {
+                replica: self.machine.name.clone(),
+                operation,
+                path: path.to_owned(),
+                to: told.to,
+                bytes: told.bytes as u64,
+                outcome,
+            });
+            done
+        });
+        if let Some(work) = work {
+            self.world.note(&self.machine.disk_name, Event::Disk(Box::new(work)));
+        }
+        done
+    }
+
     /// Tells the stream of the records that a sync made durable.
     fn tell(&self, synced: &[u8]) {
         for line in String::from_utf8_lossy(synced).lines() {
@@ -192,7 +292,7 @@ impl ProcessStorage {
             let key = format!("{:010}.json", record.seq);
             let at_ns = crate::stream::now_ns();
             let write = LogWrite { key, text: line.to_owned(), status: 200, at_ns, message: None };
-            self.world.log_written(write);
+            self.world.log_written(&self.machine.disk_name, write);
         }
     }
 }
@@ -230,15 +330,17 @@ impl Storage for ProcessStorage {
     }
 
     fn append(&self, path: &str, bytes: Bytes) -> BoxFuture<'static, Result<(), StorageError>> {
-        self.operate("append", path, |state| {
+        self.change(DiskOperation::Append, path, |state, told| {
             let wanted = bytes.len() as u64;
             let fits = state.free_bytes.unwrap_or(wanted).min(wanted);
+            told.bytes = index(fits);
             let file = state.files.entry(path.to_owned()).or_default();
             file.bytes.extend_from_slice(&bytes[..index(fits)]);
             if let Some(free) = &mut state.free_bytes {
                 *free -= fits;
             }
             if fits < wanted {
+                told.outcome = format!("no space left on device, {fits} of {wanted} bytes fit");
                 return Err((ErrorKind::StorageFull, "no space left on device"));
             }
             Ok(())
@@ -246,9 +348,10 @@ impl Storage for ProcessStorage {
     }
 
     fn truncate(&self, path: &str, len: u64) -> BoxFuture<'static, Result<(), StorageError>> {
-        self.operate("truncate", path, |state| {
+        self.change(DiskOperation::Truncate, path, |state, told| {
             let file = state.files.get_mut(path).ok_or(MISSING)?;
             let len = index(len);
+            told.bytes = file.bytes.len().saturating_sub(len);
             file.bytes.truncate(len);
             file.forgotten.retain(|&(start, _)| start < len);
             Ok(())
@@ -256,8 +359,10 @@ impl Storage for ProcessStorage {
     }
 
     fn rename(&self, from: &str, to: &str) -> BoxFuture<'static, Result<(), StorageError>> {
-        self.operate("rename", from, |state| {
+        self.change(DiskOperation::Rename, from, |state, told| {
+            to.clone_into(&mut told.to);
             let file = state.files.remove(from).ok_or(MISSING)?;
+            told.bytes = file.bytes.len();
             let before = state.files.get(to).map(|old| old.durable.clone());
             state.files.insert(to.to_owned(), File { named: false, before, ..file });
             Ok(())
@@ -266,10 +371,12 @@ impl Storage for ProcessStorage {
 
     fn sync_data(&self, path: &str) -> BoxFuture<'static, Result<(), StorageError>> {
         let mut synced = Vec::new();
-        let done = self.operate("sync_data", path, |state| {
+        let done = self.change(DiskOperation::SyncData, path, |state, told| {
             let file = state.files.get_mut(path).ok_or(MISSING)?;
+            told.bytes = file.bytes.len().saturating_sub(file.durable.len());
             if state.failing_syncs > 0 {
                 state.failing_syncs -= 1;
+                told.outcome = "Input/output error, and the disk forgets them".to_owned();
                 file.forgotten.push((file.durable.len(), file.bytes.len()));
                 return Err((ErrorKind::Other, "Input/output error"));
             }
@@ -285,7 +392,7 @@ impl Storage for ProcessStorage {
     }
 
     fn sync_dir(&self, path: &str) -> BoxFuture<'static, Result<(), StorageError>> {
-        self.operate("sync_dir", path, |state| {
+        self.change(DiskOperation::SyncDir, path, |state, _| {
             for (name, file) in &mut state.files {
                 if parent(name) == path {
                     file.named = true;
@@ -299,7 +406,7 @@ impl Storage for ProcessStorage {
     fn lock(&self, path: &str) -> BoxFuture<'static, Result<LockedFile, StorageError>> {
         let (disk, owned) = (self.machine.disk.clone(), path.to_owned());
         let process = Arc::clone(&self.process);
-        self.operate("lock", path, |state| {
+        self.change(DiskOperation::Lock, path, |state, _| {
             if !state.locked.insert(owned.clone()) {
                 return Err((ErrorKind::WouldBlock, "locked"));
             }

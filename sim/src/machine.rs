@@ -21,6 +21,8 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) clock: NodeClock,
     pub(crate) disk: Disk,
+    /// The disk's name in the stream.
+    pub(crate) disk_name: String,
     view: AtomicU32,
     links: [Mutex<Link>; 2],
     breaker: Mutex<Breaker>,
@@ -75,6 +77,7 @@ impl Machine {
             name: name.to_owned(),
             clock,
             disk: Disk::default(),
+            disk_name: name.replacen("rynxs", "disk", 1),
             view: AtomicU32::new(view),
             links: [Mutex::default(), Mutex::default()],
             breaker: Mutex::new(Breaker::new()),

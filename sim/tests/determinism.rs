@@ -2,8 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a run is written down if asked for")]
 
-use rynxs_sim::scenario::{AgentShape, ApiFault, Clock, Do, S3Fault, Server, Way, Who};
-use rynxs_sim::{Scenario, fingerprint, run};
+use rynxs_judge::event::Event;
+use rynxs_sim::scenario::{AgentShape, ApiFault, Clock, Do, S3Fault, Server, StoreKind, Way, Who};
+use rynxs_sim::{Scenario, fingerprint, run, text};
 
 fn agent(name: &str, suspended: bool) -> Do {
     let agent = AgentShape { suspended, ..AgentShape::default() };
@@ -37,6 +38,21 @@ fn the_same_seed_gives_the_same_bytes() {
     assert_eq!(first_difference, None);
     assert_eq!(fingerprint(&one.lines), fingerprint(&two.lines));
     assert!(one.lines.len() > 100, "only {} lines: nothing happened", one.lines.len());
+}
+
+#[test]
+fn a_log_in_files_gives_the_same_bytes_too() {
+    let scenario = Scenario { replicas: 1, store: StoreKind::File, ..Scenario::default() }
+        .at(0, agent("a", false))
+        .at(20_000, agent("b", false))
+        .at(20_020, Do::PowerLoss { torn: true, back_after_ms: 1_000 })
+        .at(60_000, Do::FailSyncs { count: 1 })
+        .at(60_001, agent("a", true));
+    let one = run(&scenario, 7).expect("the world stands");
+    let two = run(&scenario, 7).expect("the world stands");
+    assert_eq!(text(&one.lines), text(&two.lines));
+    let disk = one.lines.iter().filter(|line| matches!(line.event, Event::Disk(_)));
+    assert!(disk.count() > 20, "the disk tells what it does");
 }
 
 #[test]

@@ -2,15 +2,19 @@
 //!
 //! It is all that oracles and renderers read. A simulated world writes it, a real cluster's
 //! collector can write the same lines; whoever reads them cannot tell which it was, but for the
-//! lines that only a simulator knows (messages, beliefs, clocks, probes).
+//! lines that only a simulator knows (messages, beliefs, clocks, disks, probes).
+//!
+//! An oracle passes over events that are not its own. A line that is no event of this list is an
+//! error all the same: a misspelt fact must not look like one that never happened.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::history::{LogObject, LogWrite, ObjectWrite};
+use crate::history::{DiskWork, LogObject, LogWrite, ObjectWrite};
 use crate::verdict::Invariant;
 
-/// Pseudo-nodes beside the replicas; API server views are `api-0`, `api-1`, …
+/// Pseudo-nodes beside the replicas; API server views are `api-0`, `api-1`, …, the disks of
+/// replicas that keep their log in files are `disk-0`, `disk-1`, …
 pub mod node {
     /// The object store.
     pub const S3: &str = "s3";
@@ -144,7 +148,12 @@ pub enum Event {
         rv: String,
     },
 
-    /// Ground truth: an attempt to write a log key was decided (`node` is the store).
+    /// A disk (`node`) did what changes it or makes it durable, or something befell it; reads are
+    /// not told.
+    Disk(Box<DiskWork>),
+
+    /// Ground truth: an attempt to write a log key was decided (`node` is the store: the object
+    /// store, or the disk that made the line durable).
     LogWrite(LogWrite),
     /// Ground truth: an attempt to write an object was decided (`node` is a view of the API).
     ObjectWrite(Box<ObjectWrite>),

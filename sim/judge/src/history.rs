@@ -126,6 +126,56 @@ impl ObjectWrite {
     }
 }
 
+/// One thing that a disk did, or that befell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskWork {
+    /// The replica that asked for it; empty if nobody did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub replica: String,
+    /// What.
+    pub operation: DiskOperation,
+    /// The file or directory; empty if it was about no one of them.
+    pub path: String,
+    /// The new name of a renamed file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub to: String,
+    /// Bytes that were written, that were to be made durable, that were cut off, lost or changed.
+    pub bytes: u64,
+    /// What came of it if it was not simply done, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
+}
+
+/// What a disk does, and what befalls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskOperation {
+    /// Writes bytes behind those of a file.
+    Append,
+    /// Cuts a file.
+    Truncate,
+    /// Gives a file another name.
+    Rename,
+    /// Makes a file's bytes durable.
+    SyncData,
+    /// Makes a directory's names durable.
+    SyncDir,
+    /// Locks a file.
+    Lock,
+    /// Loses what was not durable.
+    LosePower,
+    /// Forgets what it was told to keep.
+    Rot,
+}
+
+impl DiskWork {
+    /// Whether a replica asked for it, and it was not done.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        !self.replica.is_empty() && !self.outcome.is_empty()
+    }
+}
+
 /// A shared value, written and read as the value itself.
 mod shared {
     use std::sync::Arc;

@@ -74,9 +74,13 @@ impl World {
 
     fn tell_the_end(&self) {
         let log = self.log();
+        let store = match self.0.scenario.store {
+            StoreKind::S3 => None,
+            StoreKind::File => self.machines().first().map(|machine| machine.disk_name.clone()),
+        };
         for (key, text) in &log {
             let object = LogObject { key: key.clone(), text: text.clone() };
-            self.note(node::S3, Event::LogAtEnd(object));
+            self.note(store.as_deref().unwrap_or(node::S3), Event::LogAtEnd(object));
         }
         for right in self.0.views[0].rights() {
             let uses = right.uses;

@@ -101,7 +101,9 @@ impl World {
             Do::PowerLoss { torn, back_after_ms } => {
                 for machine in self.resolve(Who::All) {
                     self.crash_now(&machine, *back_after_ms, "the power is gone");
-                    machine.disk.lose_power(*torn);
+                    for event in machine.disk.lose_power(*torn) {
+                        self.note(&machine.disk_name, event);
+                    }
                     if let Some(bytes) = machine.disk.torn() {
                         self.note(&machine.name, Event::Torn { bytes });
                     }
@@ -110,7 +112,9 @@ impl World {
             Do::BitRot { back_after_ms } => {
                 for machine in self.resolve(Who::All) {
                     self.crash_now(&machine, *back_after_ms, "a bit rots meanwhile");
-                    machine.disk.rot();
+                    if let Some(event) = machine.disk.rot() {
+                        self.note(&machine.disk_name, event);
+                    }
                 }
             }
             _ => unreachable!("only processes are broken here"),

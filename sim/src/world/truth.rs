@@ -111,13 +111,13 @@ impl World {
         drop(truth);
         for attempt in attempts {
             if let Some(write) = log_write(attempt, message) {
-                self.log_written(write);
+                self.log_written(node::S3, write);
             }
         }
     }
 
     /// Tells of an attempt to write a record; a new epoch may decide by other settings.
-    pub(crate) fn log_written(&self, write: LogWrite) {
+    pub(crate) fn log_written(&self, store: &str, write: LogWrite) {
         if write.took_effect()
             && write.text.contains("\"EpochStarted\"")
             && let Ok(record) = LogRecord::parse(&write.text)
@@ -125,6 +125,6 @@ impl World {
             let settings = record.events.iter().find_map(|event| event.fields.get("settings"));
             settings.inspect(|settings| hold(&self.0.truth).cluster.decide_by(settings));
         }
-        self.note(node::S3, Event::LogWrite(write));
+        self.note(store, Event::LogWrite(write));
     }
 }

@@ -1,10 +1,12 @@
 //! A log in files, on a disk that loses, refuses and rots.
 
 use rynxs_judge::Invariant;
+use rynxs_judge::event::Event;
+use rynxs_judge::history::DiskOperation::{self, Append, LosePower, Rot, SyncData, SyncDir};
 use rynxs_sim::Scenario;
 use rynxs_sim::scenario::{Do, StoreKind};
 
-use crate::play::{agent, play, until};
+use crate::play::{Seen, agent, play, until};
 
 fn on_disk() -> Scenario {
     Scenario { replicas: 1, store: StoreKind::File, ..until(120_000) }
@@ -30,8 +32,17 @@ fn a_power_loss_tears_the_last_line() {
         seen.excuses_only(&[]);
         seen.must_hit("file-log-led");
     }
+    for seen in &all {
+        assert!(seen.disk(LosePower).len() >= 4, "seed {}: the power went 4 times", seen.seed);
+    }
+    let left = |seen: &Seen| {
+        let torn = seen.disk(LosePower).into_iter().filter(|work| work.outcome.contains("left"));
+        torn.count() as u64
+    };
+    let told: u64 = all.iter().map(left).sum();
     let torn: u64 = all.iter().map(|seen| seen.hits("torn-line-repaired")).sum();
     assert!(torn > 0, "no line was torn");
+    assert!(told >= torn, "{torn} lines were torn, and the disk told of {told}");
 }
 
 #[test]
@@ -56,6 +67,8 @@ fn a_failed_fsync_is_never_retried() {
         // The store is not believed any more: it is opened again, and a new epoch begins on what
         // is durable.
         assert_eq!(seen.epochs().len(), 2, "seed {}: {:?}", seen.seed, seen.epochs());
+        let failed = seen.disk(SyncData).into_iter().filter(|work| work.failed());
+        assert_eq!(failed.count(), 1, "seed {}: the disk tells of it", seen.seed);
     }
 }
 
@@ -70,6 +83,8 @@ fn a_full_disk_is_survived() {
             .writes("ConfigMap/agents/a-spec")
             .any(|(at, write)| (20_001..50_000).contains(&at) && write.changed);
         assert!(!early, "seed {}: nothing is done that is not recorded", seen.seed);
+        let full = seen.disk(Append).into_iter().filter(|work| work.outcome.contains("no space"));
+        assert!(full.count() > 0, "seed {}: the disk tells of it", seen.seed);
     }
 }
 
@@ -87,6 +102,36 @@ fn bit_rot_refuses_to_start() {
     for seen in play(&story, 1..5) {
         seen.excuses_only(&broken);
         assert!(!seen.halted().is_empty(), "seed {}: it started", seen.seed);
+        assert_eq!(seen.disk(Rot).len(), 1, "seed {}: the disk tells of it", seen.seed);
         assert!(seen.epochs().len() == 1, "seed {}: {:?}", seen.seed, seen.epochs());
+    }
+}
+
+#[test]
+fn the_stream_tells_what_made_each_record_durable() {
+    for seen in play(&on_disk(), 1..3) {
+        let mut last: Option<(&str, DiskOperation, u64)> = None;
+        let mut records = 0;
+        for line in &seen.lines {
+            match &line.event {
+                Event::Disk(work) => {
+                    assert_eq!((line.node.as_str(), work.replica.as_str()), ("disk-0", "rynxs-0"));
+                    assert!(!work.failed(), "seed {}: {work:?}", seen.seed);
+                    last = Some((&work.path, work.operation, work.bytes));
+                }
+                Event::LogWrite(write) => {
+                    let bytes = write.text.len() as u64 + 1;
+                    let (path, operation, synced) = last.expect("the disk worked before");
+                    assert!(path.ends_with(".jsonl"), "seed {}: {path}", seen.seed);
+                    assert_eq!((operation, synced), (SyncData, bytes), "seed {}", seen.seed);
+                    assert_eq!(line.node, "disk-0");
+                    records += 1;
+                }
+                _ => {}
+            }
+        }
+        let appends = seen.disk(Append).len();
+        assert!(records > 5 && appends >= records, "{records} records, {appends} appends");
+        assert!(!seen.disk(SyncDir).is_empty(), "seed {}: names are made durable", seen.seed);
     }
 }

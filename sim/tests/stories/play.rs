@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Once;
 
 use rynxs_judge::event::{Event, Line};
+use rynxs_judge::history::{DiskOperation, DiskWork};
 use rynxs_judge::{Invariant, LogEvent, LogRecord, ObjectWrite, Report, Verdict};
 use rynxs_sim::scenario::{AgentShape, Do, SessionShape};
 use rynxs_sim::trial::trial;
@@ -165,6 +166,15 @@ impl Seen {
             }
         }
         last
+    }
+
+    /// What the disk did, or what befell it, of one kind.
+    pub(crate) fn disk(&self, operation: DiskOperation) -> Vec<&DiskWork> {
+        let works = self.lines.iter().filter_map(|line| match &line.event {
+            Event::Disk(work) if work.operation == operation => Some(&**work),
+            _ => None,
+        });
+        works.collect()
     }
 
     /// When each event for which this holds happened, milliseconds.
