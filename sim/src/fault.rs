@@ -4,7 +4,7 @@
 use rynxs_judge::Invariant;
 use rynxs_judge::event::Excuse;
 
-use crate::scenario::{Clock, Do, Scenario, Tampering};
+use crate::scenario::{ApiFault, Clock, Do, S3Fault, Scenario, Tampering};
 use crate::world::config_of;
 
 /// One row.
@@ -92,57 +92,80 @@ table! {
     "bit-rot", "a bit of the log's file flips", LOG_GONE, "refuses to start";
 }
 
+// Names of faults that meet single messages: the stream names them there, too.
+pub(crate) const CRASH_AT_WRITE: &str = "crash-at-write";
+pub(crate) const LOSE_ANSWER: &str = "lose-answer";
+pub(crate) const PARTITION: &str = "partition";
+pub(crate) const LOSE: &str = "lose";
+pub(crate) const DUPLICATE: &str = "duplicate";
+pub(crate) const HOLD_WRITE: &str = "hold-write";
+pub(crate) const REPLAY_WRITE: &str = "replay-write";
+pub(crate) const DUPLICATE_EVENTS: &str = "duplicate-events";
+pub(crate) const DROP_EVENTS: &str = "drop-events";
+pub(crate) const FREEZE_VIEW: &str = "freeze-view";
+pub(crate) const COMPACT: &str = "compact";
+pub(crate) const IGNORES_CONDITION: &str = "s3-ignores-condition";
+
+/// The name of a fault of the API server.
+pub(crate) const fn of_api(fault: ApiFault) -> &'static str {
+    match fault {
+        ApiFault::TooManyRequests => "api-too-many-requests",
+        ApiFault::FailsBefore => "api-fails-before",
+        ApiFault::FailsAfter => "api-fails-after",
+        ApiFault::Unavailable => "api-unavailable",
+        ApiFault::TimesOutAfter => "api-times-out-after",
+        ApiFault::DeniesWrites => "api-denies-writes",
+        ApiFault::LeaseConflicts => "lease-conflicts",
+    }
+}
+
+/// The name of a fault of the object store.
+pub(crate) const fn of_s3(fault: S3Fault) -> &'static str {
+    match fault {
+        S3Fault::SlowDown => "s3-slow-down",
+        S3Fault::FailsBefore => "s3-fails-before",
+        S3Fault::FailsAfter => "s3-fails-after",
+        S3Fault::Conflict => "s3-conflict",
+        S3Fault::RequestTimeout => "s3-request-timeout",
+        S3Fault::ExpiredToken => "s3-expired-token",
+        S3Fault::ResetAfter => "s3-reset-after",
+    }
+}
+
 /// The name of a step's fault.
 ///
 /// # Panics
 /// If the step is a user's: that is none.
 #[must_use]
 pub fn name(what: &Do) -> &'static str {
-    use crate::scenario::{ApiFault, S3Fault};
     match what {
         Do::Crash { .. } => "crash",
-        Do::CrashAtWrite { .. } => "crash-at-write",
-        Do::LoseAnswer { .. } => "lose-answer",
+        Do::CrashAtWrite { .. } => CRASH_AT_WRITE,
+        Do::LoseAnswer { .. } => LOSE_ANSWER,
         Do::CrashAtAwait { .. } => "crash-at-await",
         Do::Freeze { .. } => "freeze",
         Do::Stop { .. } => "stop",
         Do::Upgrade { .. } => "upgrade",
         Do::ClockRate { .. } => "clock-rate",
         Do::ClockJump { .. } => "clock-jump",
-        Do::Partition { .. } => "partition",
-        Do::Lose { .. } => "lose",
-        Do::Duplicate { .. } => "duplicate",
+        Do::Partition { .. } => PARTITION,
+        Do::Lose { .. } => LOSE,
+        Do::Duplicate { .. } => DUPLICATE,
         Do::Slow { .. } => "slow",
-        Do::HoldWrite { .. } | Do::PassWrite { .. } => "hold-write",
-        Do::ReplayWrite { .. } => "replay-write",
+        Do::HoldWrite { .. } | Do::PassWrite { .. } => HOLD_WRITE,
+        Do::ReplayWrite { .. } => REPLAY_WRITE,
         Do::BreakWatches { .. } => "break-watches",
-        Do::DuplicateEvents { .. } => "duplicate-events",
-        Do::DropEvents { .. } => "drop-events",
-        Do::ApiFault { fault, .. } => match fault {
-            ApiFault::TooManyRequests => "api-too-many-requests",
-            ApiFault::FailsBefore => "api-fails-before",
-            ApiFault::FailsAfter => "api-fails-after",
-            ApiFault::Unavailable => "api-unavailable",
-            ApiFault::TimesOutAfter => "api-times-out-after",
-            ApiFault::DeniesWrites => "api-denies-writes",
-            ApiFault::LeaseConflicts => "lease-conflicts",
-        },
-        Do::FreezeView { .. } => "freeze-view",
+        Do::DuplicateEvents { .. } => DUPLICATE_EVENTS,
+        Do::DropEvents { .. } => DROP_EVENTS,
+        Do::ApiFault { fault, .. } => of_api(*fault),
+        Do::FreezeView { .. } => FREEZE_VIEW,
         Do::StallControllers { .. } => "stall-controllers",
         Do::MoveToView { .. } => "move-to-view",
-        Do::Compact {} => "compact",
+        Do::Compact {} => COMPACT,
         Do::DeleteLease {} => "delete-lease",
         Do::EditLease { .. } => "edit-lease",
-        Do::S3Fault { fault, .. } => match fault {
-            S3Fault::SlowDown => "s3-slow-down",
-            S3Fault::FailsBefore => "s3-fails-before",
-            S3Fault::FailsAfter => "s3-fails-after",
-            S3Fault::Conflict => "s3-conflict",
-            S3Fault::RequestTimeout => "s3-request-timeout",
-            S3Fault::ExpiredToken => "s3-expired-token",
-            S3Fault::ResetAfter => "s3-reset-after",
-        },
-        Do::IgnoreCondition {} => "s3-ignores-condition",
+        Do::S3Fault { fault, .. } => of_s3(*fault),
+        Do::IgnoreCondition {} => IGNORES_CONDITION,
         Do::Tamper { how } => match how {
             Tampering::DeleteMiddle => "tamper-delete-middle",
             Tampering::DeleteLastButOne => "tamper-delete-last-but-one",

@@ -148,6 +148,18 @@ pub enum Event {
         rv: String,
     },
 
+    /// A fault met a message (`node` is where): what the stream tells next of this message, its
+    /// answer, its loss or its coming late or again, is the fault's doing.
+    FaultHit {
+        /// The message; if the fault met one change that a watch shows, the watch's.
+        message: u64,
+        /// The fault's name in the table of faults.
+        fault: String,
+        /// The change that it met: `MODIFIED Kind/namespace/name`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        change: String,
+    },
+
     /// A disk (`node`) did what changes it or makes it durable, or something befell it; reads are
     /// not told.
     Disk(Box<DiskWork>),

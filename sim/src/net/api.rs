@@ -8,6 +8,7 @@ use rynxs_operator::ports::Body;
 use serde_json::json;
 
 use super::adjust;
+use crate::fault;
 use crate::scenario::ApiFault;
 
 /// Faults that are on, each with how many of 1,000 requests meet it.
@@ -24,6 +25,9 @@ pub(crate) enum Verdict {
     AfterAll(Response<Body>),
 }
 
+/// The name of the fault that met a request, and what becomes of the request.
+pub(crate) type Met = (Option<&'static str>, Verdict);
+
 impl ApiFaults {
     /// Begins or ends a fault.
     pub(crate) fn set(&mut self, fault: ApiFault, per_mille: u32, on: bool) {
@@ -34,7 +38,7 @@ impl ApiFaults {
     }
 
     /// Draws what becomes of a request.
-    pub(crate) fn verdict(&self, request: &Request<Bytes>) -> Verdict {
+    pub(crate) fn verdict(&self, request: &Request<Bytes>) -> Met {
         for (fault, per_mille) in &self.0 {
             if *per_mille == 0
                 || !concerns(*fault, request)
@@ -43,7 +47,7 @@ impl ApiFaults {
                 continue;
             }
             let answer = |fault: Fault| fault.answer().map(full);
-            return match fault {
+            let verdict = match fault {
                 ApiFault::TooManyRequests => {
                     let retry_after_s = thread_rng().gen_range(1..4);
                     Verdict::Instead(answer(Fault::TooManyRequests { retry_after_s }))
@@ -65,8 +69,9 @@ impl ApiFaults {
                      the latest version and try again",
                 )),
             };
+            return (Some(fault::of_api(*fault)), verdict);
         }
-        Verdict::Proceed
+        (None, Verdict::Proceed)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use madsim::rand::{Rng, thread_rng};
 
+use crate::fault;
 use crate::scenario::Way;
 
 /// Per mille.
@@ -46,6 +47,8 @@ pub(crate) struct Fate {
     pub(crate) again: Option<Duration>,
     /// Until its content arrives once more, with the version that the object has then.
     pub(crate) replayed: Option<Duration>,
+    /// The faults that do this to request and answer.
+    pub(crate) faults: [Option<&'static str>; 2],
 }
 
 /// One leg of a message.
@@ -79,7 +82,14 @@ impl Link {
         let again = hits(self.duplicated)
             .then(|| out + Duration::from_millis(thread_rng().gen_range(1..2_000)));
         let out = out + held.unwrap_or_default();
-        Fate { request, answer, out, back, again, replayed: None }
+        let whose = |leg: Leg, way| match leg {
+            Leg::Arrives => None,
+            _ if self.is_blocked(way) => Some(fault::PARTITION),
+            _ => Some(fault::LOSE),
+        };
+        let held = held.filter(|by| !by.is_zero()).map(|_| fault::HOLD_WRITE);
+        let faults = [whose(request, Way::Requests).or(held), whose(answer, Way::Answers)];
+        Fate { request, answer, out, back, again, replayed: None, faults }
     }
 
     /// After how long this apply is repeated with the live version, if it is.

@@ -20,6 +20,7 @@ use rynxs_operator::ports::{Body, NetError, Network, Service};
 pub(crate) use self::api::{ApiFaults, Verdict, full};
 pub(crate) use self::link::{Fate, Leg, Link, adjust};
 use crate::clock::wall_ms;
+use crate::fault;
 use crate::machine::{Crash, Machine, Process};
 use crate::scenario::Server;
 use crate::world::World;
@@ -67,6 +68,7 @@ impl Network for ProcessNetwork {
         let id = self.world.next_message();
         self.world.note(&self.machine.name, sent(id, service, &self.machine, &request));
         if matches!(crash, Some(Crash { applied: false, .. })) {
+            self.world.met(&self.machine.name, id, fault::CRASH_AT_WRITE);
             self.world.note(&self.machine.name, Event::Lost { message: id, leg: Way::Request });
             self.world.crash_soon(&self.machine, &self.process, "before a write arrives");
             return pending().boxed();
@@ -78,6 +80,11 @@ impl Network for ProcessNetwork {
         }
         if writes && self.process.count_answer() {
             fate.answer = Leg::Silence;
+            fate.faults[1] = Some(fault::LOSE_ANSWER);
+        }
+        // What befalls the answer is told when it does.
+        if let Some(fault) = fate.faults[0] {
+            self.world.met(&self.machine.name, id, fault);
         }
         let message = Message {
             world: self.world.clone(),
@@ -146,14 +153,15 @@ impl Message {
             return;
         }
         if let Some(again) = self.fate.again {
-            self.deliver_again(again, false);
+            self.deliver_again(again, fault::DUPLICATE);
         }
         if let Some(after) = self.fate.replayed {
-            self.deliver_again(after, true);
+            self.deliver_again(after, fault::REPLAY_WRITE);
         }
         self.world.travel(self.fate.out).await;
         let answer = self.deliver().await;
         if self.crash.is_some() {
+            self.world.met(&name, self.id, fault::CRASH_AT_WRITE);
             self.world.note(&name, Event::Lost { message: self.id, leg: Way::Answer });
             self.world.crash(&self.machine, &self.process, "after a write was applied");
             return;
@@ -164,6 +172,7 @@ impl Message {
                 .link(server(self.service), |link| link.is_blocked(crate::scenario::Way::Answers));
         madsim::time::sleep(self.fate.back).await;
         if lost {
+            self.world.met(&name, self.id, self.fate.faults[1].unwrap_or(fault::PARTITION));
             self.world.note(&name, Event::Lost { message: self.id, leg: Way::Answer });
             if self.fate.answer == Leg::Reset {
                 let error = NetError::Unknown("connection reset".to_owned());
@@ -179,12 +188,17 @@ impl Message {
         drop(answer_to.send(answer));
     }
 
-    /// Lets the server do it and answer.
-    async fn deliver(&self) -> Answer {
-        let at = match self.service {
+    /// The server's name at this moment: a replica may have moved to another view meanwhile.
+    fn at(&self) -> String {
+        match self.service {
             Service::Kubernetes => format!("api-{}", self.machine.view()),
             Service::ObjectStore => node::S3.to_owned(),
-        };
+        }
+    }
+
+    /// Lets the server do it and answer.
+    async fn deliver(&self) -> Answer {
+        let at = self.at();
         self.world.note(&at, Event::Arrived { message: self.id });
         let answer = match self.service {
             Service::Kubernetes => Ok(self.call_api(&at)),
@@ -199,12 +213,17 @@ impl Message {
         let mut request = clone_of(&self.request);
         let token = HeaderValue::from_static(crate::world::BEARER);
         request.headers_mut().insert(http::header::AUTHORIZATION, token);
-        self.world.call_api(self.machine.view(), at, Some(self.id), request)
+        self.world.call_api(self.machine.view(), at, self.id, request)
     }
 
     async fn call_s3(&self) -> Answer {
         let s3 = self.world.s3();
-        let response = s3.call(wall_ms(), clone_of(&self.request)).await;
+        let answer = s3.call(wall_ms(), clone_of(&self.request));
+        // The store asks about faults when it is called.
+        if let Some(fault) = self.world.take_s3_hit() {
+            self.world.met(node::S3, self.id, fault);
+        }
+        let response = answer.await;
         self.world.pump_s3(Some(self.id));
         if response.extensions().get::<rynxs_s3::ConnectionReset>().is_some() {
             return Err(NetError::Unknown("connection reset".to_owned()));
@@ -214,7 +233,7 @@ impl Message {
 
     /// The same bytes once more, by a proxy that believes the first try lost; nobody waits for the
     /// answer.
-    fn deliver_again(&self, after: std::time::Duration, with_live_version: bool) {
+    fn deliver_again(&self, after: std::time::Duration, by: &'static str) {
         let mut message = Self {
             world: self.world.clone(),
             machine: Arc::clone(&self.machine),
@@ -231,7 +250,8 @@ impl Message {
             if message.world.is_healed() {
                 return;
             }
-            if with_live_version {
+            message.world.met(&message.at(), message.id, by);
+            if by == fault::REPLAY_WRITE {
                 message.world.refresh(&mut message.request);
             }
             drop(message.deliver().await);

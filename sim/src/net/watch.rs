@@ -15,6 +15,7 @@ use rynxs_operator::ports::{Body, BodyError};
 use serde::Deserialize;
 
 use super::Message;
+use crate::fault;
 use crate::machine::Machine;
 use crate::scenario::{Server, Way};
 use crate::world::World;
@@ -25,6 +26,9 @@ const BURST: usize = 64;
 const BEHIND_MOST: usize = 4;
 /// How often a stalled connection looks whether the partition is over: TCP's retransmissions.
 const RETRANSMIT: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// The code in a watch's error that says: what it begins at is forgotten.
+const GONE: u16 = 410;
 
 type Chunk = Result<Bytes, BodyError>;
 
@@ -98,11 +102,15 @@ impl Carrier {
             self.machine.link(Server::Api, |link| (link.events_doubled, link.events_dropped));
         let hits = |per_mille: u32| per_mille > 0 && thread_rng().gen_range(0..1_000) < per_mille;
         if hits(dropped) {
+            if let Ok(bytes) = &chunk {
+                self.met(bytes, fault::DROP_EVENTS);
+            }
             return Ok(());
         }
         if let Ok(bytes) = &chunk {
             self.note(bytes);
             if hits(doubled) {
+                self.met(bytes, fault::DUPLICATE_EVENTS);
                 let behind = thread_rng().gen_range(0..=BEHIND_MOST);
                 self.repeats.push((behind, bytes.clone()));
             }
@@ -123,11 +131,21 @@ impl Carrier {
     }
 
     fn note(&self, bytes: &Bytes) {
-        let event = match serde_json::from_slice::<Seen<'_>>(bytes) {
-            Ok(seen) => seen.event(self.message),
-            Err(_) => return,
-        };
-        self.world.note(&self.machine.name, event);
+        let Ok(seen) = serde_json::from_slice::<Seen<'_>>(bytes) else { return };
+        if seen.object.code == GONE && self.world.is_compacted() {
+            self.world.met(&self.machine.name, self.message, fault::COMPACT);
+        }
+        self.world.note(&self.machine.name, seen.event(self.message));
+    }
+
+    /// A fault met one change; of bookmarks nobody wants to know.
+    fn met(&self, bytes: &Bytes, fault: &str) {
+        let Ok(seen) = serde_json::from_slice::<Seen<'_>>(bytes) else { return };
+        if !seen.object.metadata.name.is_empty() {
+            let change = format!("{} {}", seen.kind, seen.name());
+            let (message, fault) = (self.message, fault.to_owned());
+            self.world.note(&self.machine.name, Event::FaultHit { message, fault, change });
+        }
     }
 }
 
@@ -144,6 +162,8 @@ struct Seen<'a> {
 struct SeenObject<'a> {
     #[serde(default)]
     kind: &'a str,
+    #[serde(default)]
+    code: u16,
     #[serde(default, borrow)]
     metadata: SeenMetadata<'a>,
 }
@@ -159,12 +179,16 @@ struct SeenMetadata<'a> {
 
 impl Seen<'_> {
     fn event(&self, message: u64) -> Event {
+        let rv = self.object.metadata.resource_version.to_owned();
+        Event::Watched { message, kind: self.kind.to_owned(), object: self.name(), rv }
+    }
+
+    /// `Kind/namespace/name`, or nothing.
+    fn name(&self) -> String {
         let metadata = &self.object.metadata;
-        let object = match metadata.name {
+        match metadata.name {
             "" => String::new(),
             name => format!("{}/{}/{name}", self.object.kind, metadata.namespace),
-        };
-        let rv = metadata.resource_version.to_owned();
-        Event::Watched { message, kind: self.kind.to_owned(), object, rv }
+        }
     }
 }

@@ -297,7 +297,10 @@ impl World {
                     machine.break_watches();
                 }
             }
-            Do::Compact {} => self.0.views[0].compact(),
+            Do::Compact {} => {
+                hold(&self.0.servers).compacted = true;
+                self.0.views[0].compact();
+            }
             Do::DeleteLease {} => self.delete_lease(),
             Do::EditLease { ref holder } => self.edit_lease(holder),
             _ => unreachable!("only the API is broken here"),
@@ -378,7 +381,12 @@ impl World {
             // Nothing may be under way.
             let _ = heals.send(());
         }
-        *hold(&self.0.servers) = super::servers::Faults::default();
+        {
+            let mut faults = hold(&self.0.servers);
+            // What was forgotten stays so.
+            let compacted = faults.compacted;
+            *faults = super::servers::Faults { compacted, ..Default::default() };
+        }
         self.wake_ticker();
         self.0.views.iter().for_each(|view| view.release());
         let core = &self.0.scenario.core;

@@ -10,11 +10,13 @@ use futures::future::select;
 use http::{Request, Response};
 use madsim::rand::{Rng, thread_rng};
 use rynxs_apiserver::{ApiServer, User};
+use rynxs_judge::event::Event;
 use rynxs_operator::ports::Body;
 use rynxs_s3::{Lost, Options as S3Options, Plan, Refusal, RequestInfo, S3Model};
 
 use super::{World, hold};
 use crate::clock::wall_ms;
+use crate::fault;
 use crate::net::{ApiFaults, Verdict, adjust, full};
 use crate::scenario::{S3Fault, Scenario};
 
@@ -39,6 +41,10 @@ pub(super) struct Faults {
     pub(super) s3: Vec<(S3Fault, u32)>,
     /// Faults for which Kubernetes' own controllers stand still.
     pub(super) stalled: u32,
+    /// The fault that meets the request which the object store was given last.
+    pub(super) s3_hit: Option<&'static str>,
+    /// The history of the API was cut short once.
+    pub(super) compacted: bool,
 }
 
 impl Faults {
@@ -83,7 +89,12 @@ struct S3Faults(Arc<Mutex<Faults>>);
 
 impl rynxs_s3::Faults for S3Faults {
     fn plan(&self, request: &RequestInfo) -> Plan {
-        let faults = hold(&self.0).s3.clone();
+        let mut now = hold(&self.0);
+        now.s3_hit = None;
+        if now.s3.is_empty() {
+            return Plan::Proceed;
+        }
+        let faults = now.s3.clone();
         let writes = request.method == http::Method::PUT;
         for (fault, per_mille) in faults {
             let concerns = match fault {
@@ -93,6 +104,7 @@ impl rynxs_s3::Faults for S3Faults {
             if per_mille == 0 || !concerns || thread_rng().gen_range(0..1_000) >= per_mille {
                 continue;
             }
+            now.s3_hit = Some(fault::of_s3(fault));
             let refusal = |status, code| Refusal::new(status, code);
             return match fault {
                 S3Fault::SlowDown => Plan::Refuse(refusal(503, "SlowDown")),
@@ -106,6 +118,12 @@ impl rynxs_s3::Faults for S3Faults {
         }
         Plan::Proceed
     }
+}
+
+/// Whether a server may answer from its watch cache.
+fn reads_cache(request: &Request<Bytes>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    *request.method() == http::Method::GET && query.contains("resourceVersion=")
 }
 
 impl World {
@@ -138,13 +156,23 @@ impl World {
         &self,
         view: u32,
         at: &str,
-        message: Option<u64>,
+        message: u64,
         request: Request<Bytes>,
     ) -> Response<Body> {
-        let verdict = hold(&self.0.servers).api.verdict(&request);
+        let server = &self.0.views[view as usize];
+        let (mut fault, verdict) = hold(&self.0.servers).api.verdict(&request);
+        if fault.is_none() && server.shows_the_past() && reads_cache(&request) {
+            fault = Some(fault::FREEZE_VIEW);
+        }
+        if let Some(fault) = fault {
+            self.met(at, message, fault);
+        }
         let handle = |request| {
-            let response = self.0.views[view as usize].handle(wall_ms(), request).map(full);
-            self.pump_api(at, message);
+            let response = server.handle(wall_ms(), request).map(full);
+            self.pump_api(at, Some(message));
+            if response.status() == http::StatusCode::GONE && self.is_compacted() {
+                self.met(at, message, fault::COMPACT);
+            }
             response
         };
         match verdict {
@@ -155,6 +183,22 @@ impl World {
                 answer
             }
         }
+    }
+
+    /// Says in the stream that a fault met a message.
+    pub(crate) fn met(&self, at: &str, message: u64, fault: &str) {
+        let fault = fault.to_owned();
+        self.note(at, Event::FaultHit { message, fault, change: String::new() });
+    }
+
+    /// The fault that meets the request which the object store was given last.
+    pub(crate) fn take_s3_hit(&self) -> Option<&'static str> {
+        hold(&self.0.servers).s3_hit.take()
+    }
+
+    /// Whether the history of the API was cut short.
+    pub(crate) fn is_compacted(&self) -> bool {
+        hold(&self.0.servers).compacted
     }
 
     /// Puts the live resourceVersion into an apply, as a client does that reads again and believes

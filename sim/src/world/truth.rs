@@ -3,11 +3,12 @@
 use rynxs_apiserver::{ApiServer, Write};
 use rynxs_judge::event::{Event, node};
 use rynxs_judge::{LogRecord, LogWrite, ObjectWrite};
-use rynxs_s3::{Outcome, Write as S3Write, WriteAttempt};
+use rynxs_s3::{Condition, Outcome, Write as S3Write, WriteAttempt};
 use serde_json::Value;
 
 use super::servers::PREFIX;
 use super::{World, hold};
+use crate::fault;
 
 /// How far the stream has told the histories, and what it knows of the Lease.
 pub(super) struct Truth {
@@ -81,6 +82,12 @@ fn log_write(attempt: WriteAttempt, message: Option<u64>) -> Option<LogWrite> {
     (attempt.write == S3Write::Put).then_some(LogWrite { key, text, status, at_ns, message })
 }
 
+/// Whether a store wrote over what was there, although it was asked to write only if nothing was.
+fn ignored_condition(attempt: &WriteAttempt) -> bool {
+    matches!(attempt.outcome, Outcome::Applied { replaced: true, .. })
+        && attempt.condition == Some(Condition::Absent)
+}
+
 impl World {
     /// Tells what the API has seen since; `message` asked for it, or nobody did.
     pub(crate) fn pump_api(&self, at: &str, message: Option<u64>) {
@@ -110,6 +117,11 @@ impl World {
         truth.s3_from = last.number + 1;
         drop(truth);
         for attempt in attempts {
+            if let Some(message) = message
+                && ignored_condition(&attempt)
+            {
+                self.met(node::S3, message, fault::IGNORES_CONDITION);
+            }
             if let Some(write) = log_write(attempt, message) {
                 self.log_written(node::S3, write);
             }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a run is written down if asked for")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Once;
 
@@ -11,7 +11,7 @@ use rynxs_judge::history::{DiskOperation, DiskWork};
 use rynxs_judge::{Invariant, LogEvent, LogRecord, ObjectWrite, Report, Verdict};
 use rynxs_sim::scenario::{AgentShape, Do, SessionShape};
 use rynxs_sim::trial::trial;
-use rynxs_sim::{Scenario, probe, scenario};
+use rynxs_sim::{Scenario, fault, probe, scenario};
 use serde_json::Value;
 
 /// What one run showed.
@@ -64,8 +64,29 @@ fn play_once(story: &Scenario, seed: u64) -> Seen {
         std::fs::write(path, rynxs_sim::text(&outcome.lines)).expect("the folder is there");
     }
     assert!(shown.is_green(), "{shown}\n{}\n{file}", outcome.report);
+    explained(&outcome.lines);
     let hits = probe::hits(&outcome.lines);
     Seen { seed, lines: outcome.lines, report: outcome.report, hits }
+}
+
+/// Whatever meets a message is a fault of the table that began before, and a message that was sent.
+fn explained(lines: &[Line]) {
+    let (mut began, mut sent) = (BTreeSet::new(), BTreeSet::new());
+    for line in lines {
+        match &line.event {
+            Event::FaultBegan { fault, .. } => {
+                began.insert(fault);
+            }
+            Event::Sent { message, .. } => {
+                sent.insert(message);
+            }
+            Event::FaultHit { message, fault, .. } => {
+                assert!(fault::TABLE.iter().any(|row| row.fault == fault), "{line:?}");
+                assert!(began.contains(fault) && sent.contains(message), "{line:?}");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Three replicas, and faults that end then at the latest.
@@ -175,6 +196,31 @@ impl Seen {
             _ => None,
         });
         works.collect()
+    }
+
+    /// The messages that met a fault.
+    pub(crate) fn met(&self, fault: &str) -> BTreeSet<u64> {
+        let hits = self.lines.iter().filter_map(|line| match &line.event {
+            Event::FaultHit { message, fault: name, .. } if name == fault => Some(*message),
+            _ => None,
+        });
+        hits.collect()
+    }
+
+    /// All answers with this status at servers of this name were this fault's doing, and there
+    /// were some.
+    pub(crate) fn blames(&self, fault: &str, server: &str, status: u16) {
+        let hits = self.met(fault);
+        let answers = self.lines.iter().filter_map(|line| match &line.event {
+            Event::Answered { message, status: given } if *given == status => {
+                line.node.starts_with(server).then_some(*message)
+            }
+            _ => None,
+        });
+        let answers: BTreeSet<u64> = answers.collect();
+        assert!(!answers.is_empty(), "seed {}: no {status} by {server}", self.seed);
+        let blameless = answers.difference(&hits).collect::<Vec<_>>();
+        assert!(blameless.is_empty(), "seed {}: nobody explains {blameless:?}", self.seed);
     }
 
     /// When each event for which this holds happened, milliseconds.

@@ -1,7 +1,7 @@
 //! The API server lies: it shows the past, forgets it, refuses, or answers too late.
 
 use rynxs_judge::ObjectWrite;
-use rynxs_judge::event::Event;
+use rynxs_judge::event::{Event, Line};
 use rynxs_sim::Scenario;
 use rynxs_sim::scenario::{AgentShape, ApiFault, Do, Server, Who};
 
@@ -21,6 +21,11 @@ fn api_server_serves_yesterday() {
     for seen in play(&story, 1..5) {
         seen.excuses_only(&[]);
         seen.must_hit("view-shows-the-past");
+        assert!(
+            !seen.met("freeze-view").is_empty(),
+            "seed {}: no watch met the old view",
+            seen.seed
+        );
         let epochs = seen.epochs();
         let stale = epochs.iter().any(|(at, _)| (41_000..120_000).contains(at));
         assert!(stale, "seed {}: nobody took over under the old view: {epochs:?}", seen.seed);
@@ -42,6 +47,7 @@ fn watch_history_is_compacted_under_a_takeover() {
     for seen in play(&story, 1..5) {
         seen.excuses_only(&[]);
         seen.must_hit("watch-too-old");
+        assert!(!seen.met("compact").is_empty(), "seed {}: no watch met the compaction", seen.seed);
         assert_eq!(seen.epochs().len(), 2, "seed {}: {:?}", seen.seed, seen.epochs());
     }
 }
@@ -56,11 +62,10 @@ fn a_quota_refuses_writes_for_a_while() {
         .at(22_000, agent("a", 2));
     for seen in play(&story, 1..4) {
         seen.excuses_only(&[]);
-        let refused = |line: &rynxs_judge::event::Line| {
-            matches!(line.event, Event::Answered { status: 403, .. })
-        };
+        let refused = |line: &Line| matches!(line.event, Event::Answered { status: 403, .. });
         let refused = seen.when(refused);
         assert!(!refused.is_empty(), "nothing was refused");
+        seen.blames("api-denies-writes", "api-", 403);
         // Waits double up to a bound: nobody hammers a quota.
         assert!(refused.len() < 120, "seed {}: {} requests in 60 s", seen.seed, refused.len());
         let early = seen.writes("Deployment/agents/b").any(|(at, _)| at < 80_000);
@@ -76,6 +81,7 @@ fn an_answer_of_500_after_the_write_changes_nothing_twice() {
     for seen in play(&story, 1..4) {
         seen.excuses_only(&[]);
         seen.must_hit("api-error-after-apply");
+        seen.blames("api-fails-after", "api-", 500);
         let creates = seen
             .writes("Deployment/agents/b-runtime")
             .filter(|(_, write)| write.took_effect() && write.status == 201);
@@ -90,6 +96,7 @@ fn the_api_asks_to_come_back_later() {
     for seen in play(&story, 1..4) {
         seen.excuses_only(&[]);
         seen.must_hit("api-too-many-requests");
+        seen.blames("api-too-many-requests", "api-", 429);
     }
 }
 

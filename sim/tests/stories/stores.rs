@@ -29,6 +29,7 @@ fn the_store_fails_after_it_wrote() {
         seen.excuses_only(&[]);
         seen.must_hit("store-error");
         seen.must_hit("own-write-recognised");
+        seen.blames("s3-fails-after", "s3", 500);
     }
 }
 
@@ -44,6 +45,7 @@ fn the_store_is_slow_and_conflicts_with_itself() {
     for seen in play(&story, 1..4) {
         seen.excuses_only(&[]);
         seen.must_hit("store-conflict");
+        seen.blames("s3-conflict", "s3", 409);
     }
 }
 

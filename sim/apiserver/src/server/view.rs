@@ -37,6 +37,13 @@ impl ApiServer {
         cluster.views.held.insert(self.view, seen);
     }
 
+    /// Whether the cache of this view lacks changes that were made.
+    #[must_use]
+    pub fn shows_the_past(&self) -> bool {
+        let cluster = self.lock();
+        cluster.views.held.get(&self.view).is_some_and(|seen| *seen < cluster.store.rv())
+    }
+
     /// Lets the cache of this view go on by at most `versions` changes.
     pub fn advance_by(&self, versions: u64) {
         let wakers = {

@@ -7,6 +7,7 @@ mod cluster;
 mod converge;
 mod ends;
 mod forged;
+mod format;
 mod intent;
 mod replay;
 mod story;
