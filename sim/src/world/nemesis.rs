@@ -336,15 +336,23 @@ impl World {
     fn tamper(&self, how: Tampering) {
         let (s3, keys) = (&self.0.s3, self.log_keys());
         let (Some(last), middle) = (keys.last(), keys.len() / 2) else { return };
+        let tell = |key: &str, what: &str| {
+            let text = format!("{} {what} by somebody", key.rsplit('/').next().unwrap_or(key));
+            self.note(node::S3, Event::Note { text });
+        };
         match how {
             Tampering::DeleteMiddle => {
                 s3.erase(BUCKET, &keys[middle]);
+                tell(&keys[middle], "is DELETED");
             }
             Tampering::DeleteLastButOne => {
-                s3.erase(BUCKET, &keys[keys.len() - 2]);
+                let key = &keys[keys.len() - 2];
+                s3.erase(BUCKET, key);
+                tell(key, "is DELETED");
             }
             Tampering::Swap => {
                 s3.swap(BUCKET, &keys[middle], &keys[middle - 1]);
+                tell(&keys[middle], "is SWAPPED with the record before it");
             }
             Tampering::Flip => {
                 let mut bytes = s3.object(BUCKET, &keys[middle]).unwrap_or_default().to_vec();
@@ -353,11 +361,14 @@ impl World {
                     *byte ^= 1;
                 }
                 s3.overwrite(BUCKET, &keys[middle], bytes.into());
+                tell(&keys[middle], "is CHANGED in one bit");
             }
             Tampering::CutTail => {
                 s3.erase(BUCKET, last);
+                tell(last, "is DELETED");
             }
             Tampering::Empty => {
+                tell(last, "and all before it are DELETED");
                 for key in &keys {
                     s3.erase(BUCKET, key);
                 }
