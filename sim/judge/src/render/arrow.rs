@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Watch,
     /// A person's write.
     User,
+    /// A replica works on its disk; that takes no way.
+    Disk,
 }
 
 /// One arrow.
@@ -31,6 +33,8 @@ pub(super) struct Arrow {
     pub(super) from: usize,
     /// The line at which it arrives, or at which it is lost.
     pub(super) to: usize,
+    /// The column from which it comes.
+    pub(super) from_lane: usize,
     /// The column to which it goes.
     pub(super) lane: usize,
     /// It never arrives.
@@ -51,6 +55,7 @@ pub(super) fn arrows(reading: &Reading<'_>) -> Vec<Arrow> {
     }
     watches(reading, &mut arrows);
     users(reading, &mut arrows);
+    disks(reading, &mut arrows);
     arrows.sort_by_key(|arrow| (arrow.from, arrow.to));
     arrows
 }
@@ -58,8 +63,9 @@ pub(super) fn arrows(reading: &Reading<'_>) -> Vec<Arrow> {
 fn arrow(reading: &Reading<'_>, kind: Kind, from: usize, to: usize) -> Arrow {
     let noise = reading.notes[from].level == super::note::Level::Noise;
     let lane = reading.lane(&reading.lines[to].node);
+    let from_lane = reading.lane(&reading.lines[from].node);
     let epoch = reading.notes[to].epoch;
-    Arrow { kind, from, to, lane, lost: false, late: false, noise, epoch }
+    Arrow { kind, from, to, from_lane, lane, lost: false, late: false, noise, epoch }
 }
 
 fn message(reading: &Reading<'_>, journey: &Journey<'_>, arrows: &mut Vec<Arrow>) {
@@ -113,6 +119,18 @@ fn watches(reading: &Reading<'_>, arrows: &mut Vec<Arrow>) {
 fn users(reading: &Reading<'_>, arrows: &mut Vec<Arrow>) {
     let writes = user_writes(reading.lines);
     arrows.extend(writes.iter().map(|(write, user)| arrow(reading, Kind::User, *user, *write)));
+}
+
+/// From a replica to its disk.
+fn disks(reading: &Reading<'_>, arrows: &mut Vec<Arrow>) {
+    for (index, line) in reading.lines.iter().enumerate() {
+        if let Event::Disk(work) = &line.event
+            && !work.replica.is_empty()
+        {
+            let from_lane = reading.lane(&work.replica);
+            arrows.push(Arrow { from_lane, ..arrow(reading, Kind::Disk, index, index) });
+        }
+    }
 }
 
 /// The writes that people made, each with the line that says what the person did.

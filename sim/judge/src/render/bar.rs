@@ -26,6 +26,10 @@ pub(super) enum Kind {
     Fault,
     /// An epoch reigns in the log.
     Epoch,
+    /// Something is written to a disk, and not durable.
+    Stake,
+    /// A key is taken, and somebody tries to write it again.
+    Key,
 }
 
 /// One stretch.
@@ -61,6 +65,12 @@ pub(super) fn bars(reading: &Reading<'_>) -> Vec<Bar> {
     leases(reading, &mut bars);
     epochs(reading, &mut bars);
     faults(reading, &mut bars);
+    keys(reading, &mut bars);
+    for (node, from, to) in super::disk::stakes(reading.lines) {
+        let epoch = reading.disk_epochs.get(&from).copied();
+        let stake = bar(reading.lane(node), Kind::Stake, from, "written, not durable");
+        bars.push(Bar { to, epoch, ..stake });
+    }
     bars
 }
 
@@ -156,6 +166,20 @@ fn epochs(reading: &Reading<'_>, bars: &mut Vec<Bar>) {
         reigning = Some(Bar { epoch: Some(*epoch), ..bar(lane, Kind::Epoch, *index, &text) });
     }
     bars.extend(reigning);
+}
+
+/// From the write that took a key to each that was refused for it.
+fn keys(reading: &Reading<'_>, bars: &mut Vec<Bar>) {
+    for (index, line) in reading.lines.iter().enumerate() {
+        let Event::LogWrite(write) = &line.event else { continue };
+        let taken = reading.log.accepted.get(&write.key).filter(|taken| **taken < index);
+        if let (false, Some(taken)) = (write.took_effect(), taken) {
+            let epoch = reading.notes[*taken].epoch;
+            let text = format!("{} is taken", write.key);
+            let begun = bar(reading.lane(&line.node), Kind::Key, *taken, &text);
+            bars.push(Bar { to: Some(index), epoch, ..begun });
+        }
+    }
 }
 
 fn faults(reading: &Reading<'_>, bars: &mut Vec<Bar>) {

@@ -1,8 +1,9 @@
 //! What led to a violation: its causal past, bounded to what tells the story.
 //!
-//! Program order on a replica, the ways of messages, what a watch showed, and what a write rests on
-//! (its decision, the decision's epoch, the write before it on the same object). Servers serve
-//! everybody, so their program order says little and is not followed.
+//! Program order on a replica and on its disk, the ways of messages and the faults that met them,
+//! what a watch showed, and what a write rests on (its decision, the decision's epoch, the write
+//! before it on the same object). Servers serve everybody, so their program order says little and
+//! is not followed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -26,8 +27,10 @@ const STEP: u32 = 4;
 /// Finds the causal past of lines.
 pub(super) struct Past<'r, 'a> {
     reading: &'r Reading<'a>,
-    /// The line before on the same replica that is no noise.
+    /// The line before on the same replica, or disk, that is no noise.
     before: BTreeMap<usize, usize>,
+    /// The line of a replica at which it asked its disk.
+    askers: BTreeMap<usize, usize>,
     /// Writes that took effect, by object and resourceVersion.
     versions: BTreeMap<(&'a str, u64), usize>,
     /// The stamped or holder-changing write before on the same object.
@@ -44,20 +47,25 @@ impl<'r, 'a> Past<'r, 'a> {
         let mut past = Self {
             reading,
             before: BTreeMap::new(),
+            askers: BTreeMap::new(),
             versions: BTreeMap::new(),
             predecessors: BTreeMap::new(),
             observed: BTreeMap::new(),
             users: super::arrow::user_writes(reading.lines),
         };
-        let replicas: BTreeSet<&str> = (reading.lanes.iter())
-            .filter(|lane| lane.role == Role::Replica)
+        let ordered: BTreeSet<&str> = (reading.lanes.iter())
+            .filter(|lane| matches!(lane.role, Role::Replica | Role::Disk))
             .map(|lane| lane.name.as_str())
             .collect();
         let mut last: BTreeMap<&str, usize> = BTreeMap::new();
         let mut newest: BTreeMap<&str, usize> = BTreeMap::new();
         let mut written: BTreeMap<&str, usize> = BTreeMap::new();
         for (index, line) in reading.lines.iter().enumerate() {
-            if replicas.contains(line.node.as_str()) {
+            if let Event::Disk(work) = &line.event {
+                let asker = last.get(work.replica.as_str());
+                past.askers.extend(asker.map(|asker| (index, *asker)));
+            }
+            if ordered.contains(line.node.as_str()) {
                 if let Some(before) = last.get(line.node.as_str()) {
                     past.before.insert(index, *before);
                 }
@@ -120,7 +128,13 @@ impl<'r, 'a> Past<'r, 'a> {
         let line = &self.reading.lines[index];
         let mut causes = match &line.event {
             Event::Received { .. } => self.last_of(index, |journey| &journey.answered),
-            Event::Answered { .. } => self.last_of(index, |journey| &journey.effects),
+            Event::Answered { .. } => {
+                let mut causes = self.last_of(index, |journey| &journey.effects);
+                causes.extend(self.hits(index));
+                causes
+            }
+            Event::Lost { .. } => self.hits(index),
+            Event::FaultHit { fault, .. } => self.began(index, fault).into_iter().collect(),
             Event::Arrived { .. } => self.departure(index),
             Event::LogWrite(write) => self.append(index, write),
             Event::ObjectWrite(write) => self.write(index, write),
@@ -136,6 +150,10 @@ impl<'r, 'a> Past<'r, 'a> {
             Event::Guard { .. } => self.lease(index).into_iter().collect(),
             Event::Frozen | Event::Killed { .. } | Event::Resumed | Event::Clock { .. } => {
                 self.fault(index).into_iter().collect()
+            }
+            Event::Disk(work) if work.replica.is_empty() => self.fault(index).into_iter().collect(),
+            Event::Disk(_) => {
+                self.askers.get(&index).map(|line| (STEP, *line)).into_iter().collect()
             }
             _ => Vec::new(),
         };
@@ -158,7 +176,24 @@ impl<'r, 'a> Past<'r, 'a> {
     fn departure(&self, index: usize) -> Vec<(u32, usize)> {
         let Some(journey) = self.reading.journey(index) else { return Vec::new() };
         let befell = journey.meanwhile.iter().copied().filter(|line| *line < index);
-        journey.sent.into_iter().chain(befell).map(|line| (NEAR, line)).collect()
+        let departure = journey.sent.into_iter().chain(befell).map(|line| (NEAR, line));
+        departure.chain(self.hits(index)).collect()
+    }
+
+    /// The faults that had met a message by then.
+    fn hits(&self, index: usize) -> Vec<(u32, usize)> {
+        let Some(journey) = self.reading.journey(index) else { return Vec::new() };
+        let hits = journey.faults.iter().filter(|(line, _)| *line < index);
+        hits.map(|(line, _)| (NEAR, *line)).collect()
+    }
+
+    /// Where a fault of this name began.
+    fn began(&self, index: usize, name: &str) -> Option<(u32, usize)> {
+        let mut earlier = self.reading.lines[..index].iter().enumerate().rev();
+        let began = earlier.find(
+            |(_, line)| matches!(&line.event, Event::FaultBegan { fault, .. } if fault == name),
+        )?;
+        Some((NEAR, began.0))
     }
 
     fn append(&self, index: usize, write: &LogWrite) -> Vec<(u32, usize)> {

@@ -30,6 +30,8 @@ pub(super) struct Journey<'a> {
     pub(super) received: Option<usize>,
     /// It, or its answer, is gone.
     pub(super) lost: Option<(usize, Leg)>,
+    /// Faults met it: where the stream says so, and their names.
+    pub(super) faults: Vec<(usize, &'a str)>,
     /// What the sender heard, or else what the server decided.
     pub(super) status: Option<u16>,
     /// Arrivals that came after the sender had given up, stood still or died, or simply late.
@@ -52,6 +54,17 @@ impl Journey<'_> {
     /// Whether it can change nothing.
     pub(super) fn is_read(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "LIST" | "WATCH")
+    }
+
+    /// Faults that had met it by then, in a few words that follow others.
+    pub(super) fn blame(&self, until: usize) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for (_, name) in self.faults.iter().filter(|(line, _)| *line <= until) {
+            if !names.contains(name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() { String::new() } else { format!("; fault {}", names.join(", ")) }
     }
 
     /// Whether it is about a Lease.
@@ -112,6 +125,10 @@ pub(super) fn journeys(lines: &[Line]) -> BTreeMap<u64, Journey<'_>> {
             }
             Event::Lost { message, leg } => {
                 journeys.entry(*message).or_default().lost = Some((index, *leg));
+            }
+            // What a watch shows goes on for long: one change that a fault met is not its answer.
+            Event::FaultHit { message, fault, change } if change.is_empty() => {
+                journeys.entry(*message).or_default().faults.push((index, fault));
             }
             Event::LogWrite(write) => note_effect(&mut journeys, write.message, index),
             Event::ObjectWrite(write) => note_effect(&mut journeys, write.message, index),

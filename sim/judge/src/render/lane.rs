@@ -22,7 +22,9 @@ pub(super) enum Role {
     Replica,
     /// The object store.
     Store,
-    /// A disk, or something that this version does not know.
+    /// The disk of a replica that keeps its log in files.
+    Disk,
+    /// Something that this version does not know.
     Other,
 }
 
@@ -65,6 +67,7 @@ fn role(name: &str, replica: bool) -> Role {
         node::USERS => Role::Users,
         node::S3 => Role::Store,
         _ if name.starts_with("api") => Role::Api,
+        _ if name.starts_with("disk") => Role::Disk,
         _ => Role::Other,
     }
 }

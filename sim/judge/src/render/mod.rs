@@ -7,7 +7,9 @@
 mod arrow;
 mod bar;
 mod cause;
+mod disk;
 mod journey;
+mod label;
 mod lane;
 mod lease;
 mod log;

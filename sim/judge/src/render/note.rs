@@ -68,6 +68,7 @@ impl Note {
 /// The notes of all lines.
 pub(super) fn notes(reading: &Reading<'_>) -> Vec<Note> {
     let mut probes: BTreeSet<&str> = BTreeSet::new();
+    let mut hits: BTreeSet<(String, &str)> = BTreeSet::new();
     let mut notes: Vec<Note> = Vec::with_capacity(reading.lines.len());
     for (index, line) in reading.lines.iter().enumerate() {
         let mut note = note(reading, index);
@@ -76,6 +77,13 @@ pub(super) fn notes(reading: &Reading<'_>) -> Vec<Note> {
             && !probes.insert(probe)
         {
             note.level = Level::Noise;
+        }
+        if let Event::FaultHit { fault, change, .. } = &line.event
+            && change.is_empty()
+            && note.level == Level::Row
+            && !hits.insert((note.actor.clone(), fault))
+        {
+            note.level = Level::Minor;
         }
         notes.push(note);
     }
@@ -90,6 +98,16 @@ fn note(reading: &Reading<'_>, index: usize) -> Note {
         | Event::Answered { .. }
         | Event::Received { .. }
         | Event::Lost { .. } => message(reading, index),
+        Event::FaultHit { fault, change, .. } => fault_hit(reading, index, fault, change),
+        Event::Disk(work) => {
+            let epoch = reading.disk_epochs.get(&index).copied();
+            Note { epoch, ..super::disk::note(line, work) }
+        }
+        Event::Watched { message, kind, .. } if kind == "ERROR" => {
+            let blame = reading.journeys.get(message).map(|journey| journey.blame(index));
+            let text = format!("its watch ends with an error{}", blame.unwrap_or_default());
+            Note::new(line, Level::Row, Tone::Refused, "line", text)
+        }
         Event::Watched { kind, object, .. } => watched(reading, index, kind, object),
         Event::LogWrite(write) => log_write(reading, index, write),
         Event::ObjectWrite(write) => object_write(reading, index, write),
@@ -200,6 +218,7 @@ fn message(reading: &Reading<'_>, index: usize) -> Note {
     let left_ns = journey.sent.map_or(line.t_ns, |sent| reading.lines[sent].t_ns);
     let after = span(line.t_ns.saturating_sub(left_ns));
     let late = journey.late.contains(&index);
+    let blame = journey.blame(index);
     let text = match &line.event {
         Event::Sent { .. } => sent_text(reading, journey, &what),
         Event::Arrived { .. } if late => {
@@ -209,20 +228,22 @@ fn message(reading: &Reading<'_>, index: usize) -> Note {
                     _ => "; sender dead",
                 }
             });
-            format!("LATE {what} arrives, {after} after it left{why}")
+            format!("LATE {what} arrives, {after} after it left{why}{blame}")
         }
         Event::Arrived { .. } => format!("{what} reaches {}", line.node),
-        Event::Answered { status, .. } => format!("{what}: {} answers {status}", line.node),
-        Event::Received { status: 0, .. } => {
-            format!("{what}: connection broken, unknown whether it was done")
+        Event::Answered { status, .. } => {
+            format!("{what}: {} answers {status}{blame}", line.node)
         }
-        Event::Received { status, .. } => format!("{what}: hears {status} after {after}"),
-        Event::Lost { leg: Leg::Request, .. } => format!("{what} is LOST on its way"),
-        _ => format!("the answer to {what} is LOST"),
+        Event::Received { status: 0, .. } => {
+            format!("{what}: connection broken, unknown whether it was done{blame}")
+        }
+        Event::Received { status, .. } => format!("{what}: hears {status} after {after}{blame}"),
+        Event::Lost { leg: Leg::Request, .. } => format!("{what} is LOST on its way{blame}"),
+        _ => format!("the answer to {what} is LOST{blame}"),
     };
     let routine = journey.is_about_lease() || journey.is_read() || sort_of(journey) == "remark";
     let changes_holder = journey.effects.iter().any(|effect| reading.holders.contains_key(effect));
-    let duel = journey.is_about_lease() && journey.status == Some(409);
+    let duel = journey.is_about_lease() && journey.status == Some(409) && journey.faults.is_empty();
     let level = match &line.event {
         Event::Lost { .. } => Level::Row,
         Event::Arrived { .. } if late => Level::Row,
@@ -244,6 +265,21 @@ fn message(reading: &Reading<'_>, index: usize) -> Note {
     let actor = if journey.from.is_empty() { line.node.clone() } else { journey.from.to_owned() };
     let epoch = journey.effects.first().and_then(|effect| epoch_of(reading, *effect));
     Note { actor, epoch, ..Note::new(line, level, tone, sort_of(journey), text) }
+}
+
+/// What met a fault; the line of what came of it tells more, if that is a row.
+fn fault_hit(reading: &Reading<'_>, index: usize, fault: &str, change: &str) -> Note {
+    let line = &reading.lines[index];
+    let unknown = Journey::default();
+    let journey = reading.journey(index).unwrap_or(&unknown);
+    let (what, telling) = match change {
+        "" => (journey.what(), !journey.is_troubled()),
+        _ => (change.to_owned(), change.contains(" Agent/") || change.contains(" Session/")),
+    };
+    let level = if telling { Level::Row } else { Level::Minor };
+    let text = format!("{what} meets the fault {fault}");
+    let actor = if journey.from.is_empty() { &line.node } else { journey.from };
+    Note { actor: actor.to_owned(), ..Note::new(line, level, Tone::Odd, "fault hit", text) }
 }
 
 fn sent_text(reading: &Reading<'_>, journey: &Journey<'_>, what: &str) -> String {
@@ -274,7 +310,6 @@ fn watched(reading: &Reading<'_>, index: usize, kind: &str, object: &str) -> Not
     let new = |level, tone, sort, text| Note::new(line, level, tone, sort, text);
     match kind {
         "BOOKMARK" => new(Level::Noise, Tone::Plain, "bookmark", "bookmark".into()),
-        "ERROR" => new(Level::Row, Tone::Refused, "line", "its watch ends with an error".into()),
         _ if object.starts_with("Lease/") => {
             let text = format!("sees the Lease {kind}");
             new(Level::Noise, Tone::Lease, "lease read", text)
@@ -297,13 +332,17 @@ fn asked(reading: &Reading<'_>, index: usize, otherwise: &str) -> String {
 fn log_write(reading: &Reading<'_>, index: usize, write: &LogWrite) -> Note {
     let line = &reading.lines[index];
     let sender = reading.journey(index).map(|journey| journey.from).filter(|from| !from.is_empty());
-    let actor = sender.unwrap_or(&line.node).to_owned();
+    let owner = reading.owners.get(line.node.as_str()).copied();
+    let actor = sender.or(owner).unwrap_or(&line.node).to_owned();
     let empty = super::log::Entry::default();
     let entry = reading.log.entries.get(&index).unwrap_or(&empty);
     let asked = asked(reading, index, &format!("PUT {}", write.key));
     let reigning = reading.log.epoch_at(index);
     let zombie = entry.epoch.is_some() && entry.epoch < reigning;
-    let mut text = format!("{asked} → {}", write.status);
+    let mut text = match owner {
+        Some(_) => format!("{} is durable", write.key),
+        None => format!("{asked} → {}", write.status),
+    };
     if !write.took_effect() {
         text += if zombie { " (zombie)" } else { "" };
         if let (412, Some(held)) = (write.status, reading.log.accepted.get(&write.key)) {

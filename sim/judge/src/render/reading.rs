@@ -27,6 +27,10 @@ pub(super) struct Reading<'a> {
     pub(super) beliefs: BTreeMap<usize, Belief>,
     /// Lines whose stamp is lower than one that the object already had.
     pub(super) stale: BTreeMap<usize, u64>,
+    /// The replica to which a disk belongs.
+    pub(super) owners: BTreeMap<&'a str, &'a str>,
+    /// The epoch for whose record a disk worked.
+    pub(super) disk_epochs: BTreeMap<usize, u64>,
     /// Wording and weight of every line.
     pub(super) notes: Vec<Note>,
 }
@@ -34,15 +38,18 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Reads a stream.
     pub(super) fn of(lines: &'a [Line]) -> Self {
+        let log = Log::of(lines);
         let mut reading = Self {
             lines,
             operator: head(lines).map_or("", |head| &head.operator),
             lanes: lanes(lines),
             journeys: journeys(lines),
-            log: Log::of(lines),
             holders: holders(lines),
             beliefs: beliefs(lines),
             stale: stale(lines),
+            owners: super::disk::owners(lines),
+            disk_epochs: super::disk::epochs(lines, &log),
+            log,
             notes: Vec::new(),
         };
         reading.notes = notes(&reading);
@@ -68,6 +75,7 @@ fn message_of(event: &Event) -> Option<u64> {
         | Event::Answered { message, .. }
         | Event::Received { message, .. }
         | Event::Lost { message, .. } => Some(*message),
+        Event::FaultHit { message, change, .. } if change.is_empty() => Some(*message),
         Event::LogWrite(write) => write.message,
         Event::ObjectWrite(write) => write.message,
         _ => None,

@@ -57,6 +57,10 @@ struct Mark<'a> {
     text: &'a str,
     sort: &'a str,
     epoch: Option<u64>,
+    /// Beside its sign, where the column alone does not say what it is about.
+    label: Option<String>,
+    /// Faults that met its message.
+    faults: Vec<&'a str>,
     line: &'a Line,
 }
 
@@ -106,8 +110,10 @@ pub fn timeline_html(lines: &[Line], highlights: &[Highlight], heading: &Heading
 }
 
 fn marks<'r>(reading: &'r Reading<'_>) -> Vec<Mark<'r>> {
-    let pairs = reading.lines.iter().zip(&reading.notes);
-    let marks = pairs.map(|(line, note)| Mark {
+    let pairs = reading.lines.iter().zip(&reading.notes).enumerate();
+    let marks = pairs.map(|(index, (line, note))| Mark {
+        label: super::label::of(reading, index),
+        faults: faults(reading, index),
         lane: reading.lane(&line.node),
         level: match note.level {
             Level::Noise => 0,
@@ -122,6 +128,14 @@ fn marks<'r>(reading: &'r Reading<'_>) -> Vec<Mark<'r>> {
         line,
     });
     marks.collect()
+}
+
+fn faults<'r>(reading: &'r Reading<'_>, index: usize) -> Vec<&'r str> {
+    let journey = reading.journey(index).into_iter();
+    let mut names: Vec<&str> =
+        journey.flat_map(|journey| &journey.faults).map(|(_, name)| *name).collect();
+    names.dedup();
+    names
 }
 
 fn found<'h>(highlight: &'h Highlight, past: &Past<'_, '_>, lines: &[Line]) -> Found<'h> {

@@ -9,7 +9,7 @@ use rynxs_judge::render::{Heading, Highlight, timeline_html};
 use rynxs_judge::{Finding, Invariant, Report, Verdict};
 use serde_json::Value;
 
-use crate::story::{Late, frozen_leader, long_run, two_leaders};
+use crate::story::{Late, file_log, frozen_leader, long_run, troubled, two_leaders};
 
 const INVARIANTS: [Invariant; 10] = [
     Invariant::I1Chain,
@@ -260,4 +260,97 @@ fn a_fault_that_never_ends_is_a_moment() {
     assert_eq!(bars.len(), 1);
     assert_eq!(bars[0]["from"], 1);
     assert_eq!(bars[0]["to"], 2);
+}
+
+#[test]
+fn a_disk_has_a_column_with_what_stands_at_stake() {
+    let run = (file_log(), Vec::new());
+    let data = data(&drawn("file-log", "A log in a file", &run));
+    let lanes = data["lanes"].as_array().expect("a list");
+    let lane = |name: &str| lanes.iter().position(|lane| lane["name"] == name);
+    let disk = lane("disk-0").expect("the disk has a column");
+    assert_eq!(lanes[disk]["role"], "disk");
+    assert_eq!(lane("s3"), None, "nothing happened at an object store");
+    let arrows = data["arrows"].as_array().expect("a list").iter();
+    let to_disk: Vec<_> = arrows.filter(|arrow| arrow["kind"] == "disk").collect();
+    assert_eq!(to_disk.len(), 8, "one for each thing that the replica asked for");
+    for arrow in to_disk {
+        assert_eq!(arrow["from"], arrow["to"]);
+        assert_eq!((&arrow["from_lane"], &arrow["lane"]), (&lane("rynxs-0").into(), &disk.into()));
+    }
+    let bars = data["bars"].as_array().expect("a list").iter();
+    let stakes: Vec<_> = bars.filter(|bar| bar["kind"] == "stake").collect();
+    let ends: Vec<&Event> = stakes
+        .iter()
+        .map(|bar| &run.0[bar["to"].as_u64().expect("each of them ends") as usize].event)
+        .collect();
+    let operations: Vec<_> = ends
+        .iter()
+        .map(|event| serde_json::to_value(event).expect("events serialise")["operation"].clone())
+        .collect();
+    // What a failed sync leaves stays at stake until the power takes it.
+    assert_eq!(operations, ["sync_data", "sync_data", "truncate", "lose_power"]);
+}
+
+#[test]
+fn a_key_that_is_taken_is_shown_with_whoever_comes_too_late() {
+    let (lines, _) = frozen_leader(Late::Refused);
+    let data = data(&timeline_html(&lines, &[], &Heading::default()));
+    let bars = data["bars"].as_array().expect("a list").iter();
+    let keys: Vec<_> = bars.filter(|bar| bar["kind"] == "key").collect();
+    let late = position(
+        &lines,
+        |line| matches!(&line.event, Event::LogWrite(write) if write.status == 412),
+    );
+    let Event::LogWrite(refused) = &lines[late].event else { unreachable!("it was looked for") };
+    let taken = position(
+        &lines,
+        |line| matches!(&line.event, Event::LogWrite(write) if write.key == refused.key),
+    );
+    assert_eq!(keys.len(), 1);
+    assert_eq!((&keys[0]["from"], &keys[0]["to"]), (&taken.into(), &late.into()));
+    let events = data["events"].as_array().expect("a list");
+    assert_eq!(events[late]["label"], "#5");
+    assert_eq!(events[taken]["label"], "#5");
+    let labelled = lines.iter().zip(events).filter(|(line, _)| line.node == node::S3);
+    let bare = labelled.filter(|(line, event)| {
+        matches!(line.event, Event::LogWrite(_)) && event["label"].is_null()
+    });
+    assert_eq!(bare.count(), 0, "every write of the log shows its key");
+}
+
+#[test]
+fn a_message_names_the_faults_that_met_it() {
+    let lines = troubled();
+    let data = data(&drawn("troubled", "Requests that meet faults", &(lines.clone(), Vec::new())));
+    let events = data["events"].as_array().expect("a list");
+    for fault in ["s3-slow-down", "api-fails-after", "lose"] {
+        let hit = position(
+            &lines,
+            |line| matches!(&line.event, Event::FaultHit { fault: name, .. } if name == fault),
+        );
+        let Event::FaultHit { message, .. } = lines[hit].event else { unreachable!("found so") };
+        for (line, event) in lines.iter().zip(events) {
+            let own =
+                serde_json::to_value(&line.event).expect("events serialise")["message"] == message;
+            if own && !matches!(line.event, Event::Watched { .. }) {
+                assert_eq!(event["faults"], serde_json::json!([fault]), "{line:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_past_of_a_refusal_has_its_fault() {
+    let lines = troubled();
+    let heard = position(&lines, |line| matches!(line.event, Event::Received { status: 503, .. }));
+    let highlight =
+        Highlight { invariant: "I2 durable".into(), lines: vec![heard], text: "503".into() };
+    let data = data(&timeline_html(&lines, &[highlight], &Heading::default()));
+    let past = indices(&data["findings"][0]["past"]);
+    let began = position(
+        &lines,
+        |line| matches!(&line.event, Event::FaultBegan { fault, .. } if fault == "s3-slow-down"),
+    );
+    assert!(past.contains(&began), "{began} is not in {past:?}");
 }

@@ -2,11 +2,11 @@
 //! long run in which much happens.
 
 use rynxs_judge::event::{Event, Leg, Line, node};
-use rynxs_judge::history::LogObject;
+use rynxs_judge::history::{DiskOperation, LogObject};
 use rynxs_judge::render::Highlight;
 use serde_json::json;
 
-use crate::world::World;
+use crate::world::{API, World};
 
 const AGENT: &str = "Agent/agents/researcher";
 const DEPLOYMENT: &str = "Deployment/agents/researcher-runtime";
@@ -223,4 +223,54 @@ pub fn two_leaders() -> (Vec<Line>, Vec<Highlight>) {
 
 fn is_belief(line: &Line) -> bool {
     matches!(line.event, Event::Guard { until_ns: Some(_) })
+}
+
+/// A log in a file: an append that goes well, a sync that fails, and a power loss.
+pub fn file_log() -> Vec<Line> {
+    let mut world = World::new(1);
+    let events = [json!({"type": "LogStarted"}), json!({"type": "EpochStarted"})];
+    world.append_to_disk(&events);
+    world.wait_ms(800);
+    world.append_to_disk(&World::decided(AGENT));
+    world.until_ms(1_500);
+    world.disk("rynxs-0", DiskOperation::Append, 100, "no space left on device");
+    world.disk("rynxs-0", DiskOperation::Truncate, 100, "");
+    world.until_ms(2_000);
+    world.disk("rynxs-0", DiskOperation::Append, 400, "");
+    world.disk("rynxs-0", DiskOperation::SyncData, 400, "Input/output error");
+    world.until_ms(4_000);
+    let (fault, detail) = ("power-loss".to_owned(), "torn".to_owned());
+    world.push(node::NEMESIS, Event::FaultBegan { fault, detail });
+    world.push("rynxs-0", Event::Killed { why: "the power is gone".into() });
+    world.disk("", DiskOperation::LosePower, 388, "12 bytes that were not durable are left");
+    end(&mut world);
+    world.lines
+}
+
+/// Requests that meet faults, one after the other.
+pub fn troubled() -> Vec<Line> {
+    let mut world = World::new(2);
+    first_leader(&mut world);
+    world.until_ms(3_000);
+    for fault in ["s3-slow-down", "api-fails-after", "lose"] {
+        let detail = "for 3 s".to_owned();
+        world.push(node::NEMESIS, Event::FaultBegan { fault: fault.into(), detail });
+    }
+    let put = world.put("rynxs-0", "0000000004.json");
+    world.arrive(&put);
+    world.hit(node::S3, &put, "s3-slow-down");
+    world.answer(&put, 503);
+    world.wait_ms(100);
+    let stamp = world.append("rynxs-0", &World::decided(AGENT));
+    let patch = world.patch("rynxs-0", DEPLOYMENT);
+    world.arrive(&patch);
+    world.hit(API, &patch, "api-fails-after");
+    world.apply(&patch, DEPLOYMENT, stamp, 200);
+    world.answer(&patch, 500);
+    world.wait_ms(100);
+    let again = world.patch("rynxs-0", DEPLOYMENT);
+    world.hit("rynxs-0", &again, "lose");
+    world.lose(&again, Leg::Request);
+    end(&mut world);
+    world.lines
 }

@@ -3,7 +3,7 @@
 use rynxs_judge::event::{Event, Line, node};
 use rynxs_judge::render::{Highlight, Options, terminal};
 
-use crate::story::{Late, frozen_leader, long_run};
+use crate::story::{Late, file_log, frozen_leader, long_run, troubled};
 
 const WIDE: Options = Options { color: false, width: 130, past_only: false };
 
@@ -106,4 +106,31 @@ fn only_the_first_of_equal_probes_is_a_row() {
     };
     let text = terminal(&[probe(1), probe(2), probe(3)], &[], WIDE);
     assert!(text.contains("3 events: 1 shown, 2 only counted: 2 probes"), "{text}");
+}
+
+#[test]
+fn a_row_names_the_fault_that_met_its_request() {
+    let text = terminal(&troubled(), &[], WIDE);
+    for told in [
+        "PUT events/0000000004.json: hears 503 after 3 ms; fault s3-slow-down",
+        "hears 500 after 3 ms; fault api-fails-after",
+        "is LOST on its way; fault lose",
+    ] {
+        assert!(text.contains(told), "{told} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_disk_tells_what_it_does_and_what_befalls_it() {
+    let text = terminal(&file_log(), &[], WIDE);
+    for told in [
+        "rynxs-0   0000000001.json is durable: AgentObserved + ActionsDecided",
+        "rynxs-0   append to 0000000000.jsonl FAILS: no space left on device",
+        "rynxs-0   cuts 100 bytes off 0000000000.jsonl",
+        "rynxs-0   sync of 0000000000.jsonl, 400 new bytes FAILS: Input/output error",
+        "disk-0    its power is gone: 388 bytes of 0000000000.jsonl are LOST; 12 bytes",
+        "3 disk writes",
+    ] {
+        assert!(text.contains(told), "{told} is not in\n{text}");
+    }
 }

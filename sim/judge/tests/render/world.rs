@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rynxs_judge::event::{Event, Head, Leg, Line, Terms, node};
+use rynxs_judge::history::{DiskOperation, DiskWork};
 use rynxs_judge::{LogWrite, ObjectWrite};
 use serde_json::{Value, json};
 
 pub const OPERATOR: &str = "system:serviceaccount:rynxs:rynxs";
 pub const API: &str = "api-0";
+pub const DISK: &str = "disk-0";
+pub const SEGMENT: &str = "log/0000000000.jsonl";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/rynxs/leases/rynxs-leader";
 const LEASE_MS: u64 = 15_000;
 const MS: u64 = 1_000_000;
@@ -193,6 +196,48 @@ impl World {
         self.log_write(&way, &key, &text, 200);
         self.answer(&way, 200);
         seq
+    }
+
+    /// A fault meets a message where it is.
+    pub fn hit(&mut self, node: &str, way: &UnderWay, fault: &str) -> usize {
+        let (message, fault) = (way.message, fault.to_owned());
+        self.push(node, Event::FaultHit { message, fault, change: String::new() })
+    }
+
+    /// A disk works for `rynxs-0`, or for nobody.
+    pub fn disk(
+        &mut self,
+        replica: &str,
+        operation: DiskOperation,
+        bytes: u64,
+        outcome: &str,
+    ) -> usize {
+        self.now_us += 700;
+        let work = DiskWork {
+            replica: replica.to_owned(),
+            operation,
+            path: SEGMENT.to_owned(),
+            to: String::new(),
+            bytes,
+            outcome: outcome.to_owned(),
+        };
+        self.push(DISK, Event::Disk(Box::new(work)))
+    }
+
+    /// An append to a file that goes well; returns the line of the record.
+    pub fn append_to_disk(&mut self, events: &[Value]) -> usize {
+        let seq = self.seq;
+        self.seq += 1;
+        if events.iter().any(|event| event["type"] == "EpochStarted") {
+            self.epoch = seq;
+        }
+        let (key, text) = self.record(seq, "rynxs-0", events);
+        let bytes = text.len() as u64 + 1;
+        self.disk("rynxs-0", DiskOperation::Append, bytes, "");
+        self.disk("rynxs-0", DiskOperation::SyncData, bytes, "");
+        let at_ns = self.now_us * 1_000;
+        let write = LogWrite { key, text, status: 200, at_ns, message: None };
+        self.push(DISK, Event::LogWrite(write))
     }
 
     pub fn next_seq(&self) -> u64 {

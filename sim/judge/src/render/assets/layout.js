@@ -142,12 +142,14 @@ function columns(page, width) {
   for (const lane of lanes) {
     lane.width = lane.weight * unit;
     lane.left = x;
-    lane.x = x + lane.width / 2;
+    lane.middle = x + lane.width / 2;
+    // Stores say beside each sign what it is about.
+    lane.x = x + lane.width * (lane.role === "store" || lane.role === "disk" ? 0.3 : 0.5);
     x += lane.width;
   }
   return { time, lanes, text: x + 14, right: width };
 }
 
 function laneWeight(lane) {
-  return { run: 0.5, nemesis: 0.85, users: 0.7, store: 1.3 }[lane.role] || 1;
+  return { run: 0.5, nemesis: 0.85, users: 0.7, store: 1.5, disk: 1.5 }[lane.role] || 1;
 }

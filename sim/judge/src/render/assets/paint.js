@@ -4,6 +4,7 @@
 
 const FONT = '"Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif';
 const FADED = 0.16;
+const KEY_MAX = 600;
 
 function readColors() {
   const style = getComputedStyle(document.documentElement);
@@ -103,6 +104,11 @@ function paintBar(view, bar) {
   } else if (bar.kind === "epoch") {
     ctx.fillStyle = epochColor(view, bar.epoch, colors.flight);
     ctx.fillRect(lane.x - 3.5, y0, 7, tall);
+  } else if (bar.kind === "stake") {
+    ctx.fillStyle = colors.fault;
+    ctx.fillRect(lane.x - 13, y0, 5, tall);
+  } else if (bar.kind === "key") {
+    paintKey(view, bar, lane.x);
   } else if (bar.kind === "fault") {
     ctx.fillStyle = colors.fault;
     ctx.globalAlpha = 0.75;
@@ -111,6 +117,26 @@ function paintBar(view, bar) {
   } else {
     hatch(view, lane.left + 5, y0, lane.width - 10, tall, bar.kind === "down");
   }
+}
+
+// A bracket from the write that took a key to the one that came too late.
+function paintKey(view, bar, x) {
+  const { ctx, colors } = view;
+  ctx.strokeStyle = epochColor(view, bar.epoch, colors.soft);
+  ctx.globalAlpha = !view.focus || view.focus.has(bar.to) ? 1 : FADED;
+  ctx.lineWidth = 1.5;
+  ctx.beginPath();
+  ctx.moveTo(x - 5, bar.y0);
+  ctx.lineTo(x - 12, bar.y0 + 4);
+  // Of a long one only the ends: what is between has nothing to do with it.
+  if (bar.y1 - bar.y0 > KEY_MAX) {
+    ctx.lineTo(x - 12, bar.y0 + 20);
+    ctx.moveTo(x - 12, bar.y1 - 20);
+  }
+  ctx.lineTo(x - 12, bar.y1 - 4);
+  ctx.lineTo(x - 6, bar.y1);
+  ctx.stroke();
+  ctx.globalAlpha = 1;
 }
 
 // Stands still: stripes one way; does not run: crossed.
@@ -146,8 +172,12 @@ function labelBar(view, bar) {
   if (bar.kind === "epoch" && bar.y0 >= view.top) {
     ctx.fillStyle = epochColor(view, bar.epoch, colors.soft);
     ctx.textAlign = "left";
-    const word = lane.width > 84 ? "epoch " : "e";
-    ctx.fillText(`${word}${bar.epoch}`, lane.x + 9, bar.y0 + 4);
+    const begins = view.page.events[bar.from];
+    const key = begins.label ? `${begins.label} ` : "";
+    const words = [`${key}epoch ${bar.epoch}`, `${key}e${bar.epoch}`];
+    const room = lane.left + lane.width - lane.x - 10;
+    const fits = ctx.measureText(words[0]).width <= room;
+    ctx.fillText(fit(view, words[fits ? 0 : 1], room), lane.x + 9, bar.y0 + 4);
   }
   if (bar.kind !== "down" && bar.kind !== "frozen") return;
   const text = bar.kind === "down" ? "down" : "frozen";
@@ -212,7 +242,7 @@ function paintArrow(view, arrow) {
   ctx.fillStyle = color;
   ctx.lineWidth = arrow.late ? 3 : near ? 2 : 1.2;
   ctx.setLineDash(arrow.lost ? [5, 4] : watch ? [1, 3] : []);
-  const [x0, x1] = [cols.lanes[arrow.fromLane].x, cols.lanes[arrow.lane].x];
+  const [x0, x1] = [cols.lanes[arrow.from_lane].x, cols.lanes[arrow.lane].x];
   const side = Math.sign(x1 - x0) || 1;
   const end = arrow.lost ? x0 + (x1 - x0) * 0.6 : x1 - side * 6;
   ctx.beginPath();
@@ -283,11 +313,29 @@ function paintEvents(view) {
   }
   for (const [index, event, alpha] of signs) {
     ctx.globalAlpha = alpha;
-    paintSign(view, index, event, cols.lanes[event.lane].x, placed.y[index]);
+    const lane = cols.lanes[event.lane];
+    paintSign(view, index, event, lane.x, placed.y[index]);
+    // Squeezed together, the labels of what is out of focus would cover the others.
+    const near = index === view.selected || view.journey.has(index);
+    const tells = event.level > 1 || view.callouts.has(index);
+    if (event.label && (near || (tells && (!view.focus || view.focus.has(index))))) {
+      paintLabel(view, index, event, lane);
+    }
   }
   ctx.globalAlpha = 1;
   let lastTime = "";
   for (const index of visibleRows(view)) lastTime = paintRow(view, index, lastTime);
+}
+
+// What a store's event is about; where an epoch begins, its bar says so, too.
+function paintLabel(view, index, event, lane) {
+  const { ctx, colors, placed } = view;
+  if (view.begins.has(index)) return;
+  ctx.font = `11px ${FONT}`;
+  ctx.textAlign = "left";
+  ctx.fillStyle = event.tone === "refused" ? colors.soft : colors.ink;
+  const room = lane.left + lane.width - lane.x - 10;
+  ctx.fillText(fit(view, event.label, room), lane.x + 9, placed.y[index] + 4);
 }
 
 function paintSign(view, index, event, x, y) {
@@ -314,9 +362,12 @@ function paintSign(view, index, event, x, y) {
     ctx.stroke();
   } else if (event.tone === "lease" && !small) {
     shape(ctx, [[x, y - 6], [x + 6, y], [x, y + 6], [x - 6, y]]);
+  } else if (small && event.line.operation?.startsWith("sync")) {
+    ctx.fillRect(x - 7, y - 1, 14, 2);
   } else if (event.tone === "fault") {
     shape(ctx, [[x, y - 6], [x + 6, y + 5], [x - 6, y + 5]]);
   } else {
+    if (event.label && !small) ring(view, x, y, size + 2);
     disc(ctx, x, y, size);
   }
   if (index === view.selected) {
@@ -325,6 +376,15 @@ function paintSign(view, index, event, x, y) {
     ctx.arc(x, y, 10, 0, 7);
     ctx.stroke();
   }
+}
+
+// Sets a sign off from the bar on which it stands.
+function ring(view, x, y, radius) {
+  const { ctx, colors } = view;
+  const fill = ctx.fillStyle;
+  ctx.fillStyle = colors.paper;
+  disc(ctx, x, y, radius);
+  ctx.fillStyle = fill;
 }
 
 function disc(ctx, x, y, radius) {
@@ -405,7 +465,9 @@ function paintHead(view) {
   ctx.font = `600 12.5px ${FONT}`;
   ctx.fillStyle = colors.ink;
   ctx.textAlign = "center";
-  for (const lane of cols.lanes) ctx.fillText(fit(view, lane.name, lane.width - 2), lane.x, 18);
+  for (const lane of cols.lanes) {
+    ctx.fillText(fit(view, lane.name, lane.width - 2), lane.middle, 18);
+  }
   ctx.fillStyle = colors.soft;
   ctx.textAlign = "right";
   ctx.fillText("time, s", cols.time - 10, 18);

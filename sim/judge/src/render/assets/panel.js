@@ -76,6 +76,9 @@ function showChips(page) {
 }
 
 function showLegend(view) {
+  for (const sign of document.querySelectorAll("#legend [data-kind]")) {
+    sign.hidden = !view.page.bars.some((bar) => bar.kind === sign.dataset.kind);
+  }
   const epochs = [...view.epochs].slice(-4);
   if (epochs.length === 0) return;
   const some = view.epochs.size > epochs.length;
@@ -97,6 +100,7 @@ function showTip(view, index, x, y) {
   tip.replaceChildren(
     element("h3", {}, `${event.actor}: ${event.text}`),
     element("div", { class: "faint" }, where),
+    ...event.faults.map((fault) => element("div", { class: "met" }, `met the fault ${fault}`)),
     element("pre", {}, JSON.stringify(event.line, readable, 1)));
   tip.hidden = false;
   const size = tip.getBoundingClientRect();

@@ -9,7 +9,7 @@ const view = {
   page, ctx: canvas.getContext("2d"), ratio: 1, width: 0, height: 0, top: 0,
   placed: null, cols: null, colors: null,
   messages: new Map(), epochs: new Map(), callouts: new Map(),
-  against: new Map(), links: [],
+  against: new Map(), links: [], begins: new Set(),
   focus: null,
   finding: page.findings.length > 0 ? 0 : -1, faded: page.findings.length > 0,
   selected: -1, journey: new Set(), matches: new Set(), scale: 14, fits: new Map(),
@@ -19,6 +19,7 @@ const view = {
 function start() {
   view.colors = readColors();
   const begun = new Set(page.bars.filter((bar) => bar.kind === "epoch").map((bar) => bar.epoch));
+  for (const bar of page.bars) if (bar.kind === "epoch") view.begins.add(bar.from);
   [...begun].sort((a, b) => a - b).forEach((epoch, place) => view.epochs.set(epoch, place));
   for (const finding of page.findings) {
     if (finding.lines.length === 0) continue;
@@ -48,7 +49,8 @@ function start() {
 // Which events belong to the same message, so that all of it lights up.
 function indexMessages() {
   page.events.forEach(({ line }, index) => {
-    if (typeof line.message !== "number" || line.event === "watched") return;
+    // A watch goes on for long: one change that it shows, or should have, is none of its answers.
+    if (typeof line.message !== "number" || line.event === "watched" || line.change) return;
     if (!view.messages.has(line.message)) view.messages.set(line.message, []);
     view.messages.get(line.message).push(index);
   });
@@ -69,8 +71,7 @@ function place() {
     const [y0, y1] = [placed.y[arrow.from], placed.y[arrow.to]];
     const effect = (view.messages.get(page.events[arrow.to].line.message) || [])
       .find((index) => view.callouts.has(index));
-    const fromLane = page.events[arrow.from].lane;
-    return { ...arrow, y0, y1, effect: effect ?? -1, fromLane, long: y1 - y0 > 800 };
+    return { ...arrow, y0, y1, effect: effect ?? -1, long: y1 - y0 > 800 };
   });
   placed.arrows = arrows;
   placed.long = arrows.filter((arrow) => arrow.long);
