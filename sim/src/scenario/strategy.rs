@@ -310,8 +310,8 @@ fn fault(
     let single = single.prop_map(|what| vec![Step { at_ms: 0, what }]);
     let (singles, plots) = match size.bias {
         Bias::Rivals | Bias::Tamper => (1, 3),
-        Bias::File => (2, 1),
-        Bias::Mix | Bias::Sessions => (5, 1),
+        _ if file => (2, 1),
+        Bias::Mix | Bias::File | Bias::Sessions => (5, 1),
     };
     let what = prop_oneof![singles => single, plots => plots::plot(file, size)];
     (1_000..size.horizon_ms, what).prop_map(|(at_ms, steps)| {

@@ -257,7 +257,7 @@ fn lost_job(agents: u32) -> impl Strategy<Value = Vec<Step>> {
 
 /// The power goes while a record is being written.
 fn torn(agents: u32) -> impl Strategy<Value = Vec<Step>> {
-    let torn = prop::bool::weighted(0.7);
+    let torn = prop::bool::weighted(0.85);
     (name("agent", agents), 1_u64..40, torn, 1_000_u64..20_000).prop_map(
         |(agent, after, torn, back_after_ms)| {
             steps(vec![(0, edit(agent, 7)), (after, Do::PowerLoss { torn, back_after_ms })])
