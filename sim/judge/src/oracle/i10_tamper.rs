@@ -77,9 +77,8 @@ fn last_term(facts: &Facts<'_>) -> Option<Place> {
     for (place, line) in facts.placed() {
         match &line.event {
             Event::Guard { until_ns: Some(_) } => {
-                if open.insert(&line.node) {
-                    last = Some(place);
-                }
+                let begins = open.insert(&line.node);
+                last = if begins { Some(place) } else { last };
             }
             Event::Guard { until_ns: None }
             | Event::Started
