@@ -9,6 +9,7 @@ mod end;
 mod hindrance;
 mod observe;
 mod outcome;
+mod repairs;
 mod settle;
 mod statuses;
 mod survey;
@@ -191,6 +192,7 @@ impl Parts {
             tasks: FuturesUnordered::new(),
             statuses: statuses::Statuses::default(),
             hindrances: hindrance::Hindrances::default(),
+            repairs: repairs::Repairs::new(reconcile.backoff_min, reconcile.backoff_max),
             traces: trace::Traces::default(),
             selections: self.selections.clone(),
             held: BTreeSet::new(),

@@ -175,10 +175,30 @@ impl Term {
             (Some(known), Some(entry)) if known.uid == entry.uid => {
                 self.look_at_known(object, subject, &entry);
             }
-            (Some(_), _) if self.listed => self.read_afresh(object, subject),
+            (Some(_), _) if self.listed => self.mend(object, subject),
             (None, Some(entry)) => self.suspect(object, &entry),
             _ => {}
         }
+    }
+
+    /// Makes sure that an object has drifted, unless it was repaired a moment ago.
+    fn mend(&mut self, object: &ObjectRef, subject: &ObjectRef) {
+        if !self.waits_for_repair(object) {
+            self.read_afresh(object, subject);
+        }
+    }
+
+    /// Whether an object was repaired so lately that it is looked at again later.
+    fn waits_for_repair(&mut self, object: &ObjectRef) -> bool {
+        let until = self.repairs.wait(object, self.now());
+        self.later.extend(until.map(|at| (at, object.clone())));
+        until.is_some()
+    }
+
+    /// Records drift, which decides a repair.
+    fn drifted(&mut self, object: &ObjectRef, subject: &ObjectRef, event: Event) -> Option<u64> {
+        self.repairs.note(object, self.now(), &*self.tools.kube.ports().entropy);
+        self.record(subject, vec![event]).map(|seq| seq.0)
     }
 
     /// An object that is as we know it, or has drifted, or reached a state that decisions read.
@@ -199,7 +219,7 @@ impl Term {
             tracing::info!(trace_id = %trace, %object, ?event, seq, "observed");
         }
         if drifted && !self.is_blocked(subject) {
-            self.read_afresh(object, subject);
+            self.mend(object, subject);
         }
     }
 
@@ -226,9 +246,9 @@ impl Term {
             });
             !collected && decide::is_news(state, &event)
         });
-        if news {
+        if news && !self.waits_for_repair(object) {
             let trace = self.traces.begin(object, &*self.tools.kube.ports().entropy);
-            let seq = self.record(object, vec![event]).map(|seq| seq.0);
+            let seq = self.drifted(object, object, event);
             tracing::info!(
                 trace_id = %trace, %object, uid = %entry.uid, seq, "nothing wants this object"
             );
@@ -308,7 +328,7 @@ impl Term {
         let news = |event: &Event| self.journal.with_state(|state| decide::is_news(state, event));
         if let Some(event) = event.filter(news) {
             let trace = self.traces.begin(subject, &*self.tools.kube.ports().entropy);
-            let seq = self.record(subject, vec![event.clone()]).map(|seq| seq.0);
+            let seq = self.drifted(object, subject, event.clone());
             tracing::info!(
                 trace_id = %trace, %object, ?event, seq, "differs from what was written"
             );

@@ -4,6 +4,7 @@ use rynxs_core::event::{Event, FailureReason, Verb};
 use rynxs_core::ids::{ObjectRef, Uid};
 use rynxs_core::state::State;
 use rynxs_core::status::reason;
+use rynxs_core::time::Mono;
 
 use super::LeaderEnd;
 use super::effect::{Order, Outcome, Performed};
@@ -68,6 +69,13 @@ impl Term {
                 });
             }
             Outcome::Failed { reason, message } => {
+                if reason == FailureReason::ObjectGone
+                    && let Some(until) = self.gone_again(order)
+                {
+                    let after = until - self.now();
+                    self.delay(order, &message, Some(after));
+                    return;
+                }
                 self.succeeded(order);
                 self.failed(order, reason, message);
             }
@@ -90,6 +98,16 @@ impl Term {
                 self.end = Some(LeaderEnd::Config(why.to_string()));
             }
         }
+    }
+
+    /// Until when it must wait for the decision to make it anew, if it was made not long ago.
+    fn gone_again(&mut self, order: &Order) -> Option<Mono> {
+        let (object, now) = (&order.pending.action.object, self.now());
+        let until = self.repairs.wait(object, now);
+        if until.is_none() {
+            self.repairs.note(object, now, &*self.tools.kube.ports().entropy);
+        }
+        until
     }
 
     fn succeeded(&mut self, order: &Order) {

@@ -24,6 +24,7 @@ use tracing::Instrument;
 use super::effect::{Order, Performed, Tools, perform};
 use super::hindrance::Hindrances;
 use super::outcome::subject_uid;
+use super::repairs::Repairs;
 use super::settle::Higher;
 use super::statuses::{StatusSent, Statuses};
 use super::touched::Touched;
@@ -52,6 +53,7 @@ pub(super) struct Term {
     pub(super) statuses: Statuses,
     /// Pending writes that the API server forbids.
     pub(super) hindrances: Hindrances,
+    pub(super) repairs: Repairs,
     pub(super) traces: Traces,
     pub(super) selections: Vec<Selection>,
     /// Objects whose observation waits for the end of an effect.

@@ -1,5 +1,6 @@
 //! People meddle: with managed objects, with names, with an Agent under its leader's hands.
 
+use rynxs_sim::Scenario;
 use rynxs_sim::scenario::{AgentShape, Child, Do, Meddling, Who};
 
 use crate::play::{Seen, agent, agent_like, play, until};
@@ -24,6 +25,26 @@ fn a_recreated_agent_is_another_agent() {
         let living = seen.at_end("Agent/agents/a").expect("it lives");
         assert_eq!(owner(&runtime), living["metadata"]["uid"], "seed {}", seen.seed);
     }
+}
+
+/// The garbage collector knows that the owner is gone; no watch has said so yet. Whatever is made
+/// for it is gone at once, and is made again: the log must not fill with that.
+#[test]
+fn what_is_undone_at_once_is_made_again_slower_and_slower() {
+    let again = Do::RecreateAgent { name: "a".to_owned(), agent: AgentShape::default() };
+    let half = Do::DropEvents { who: Who::Leader, per_mille: 500, for_ms: 60_000 };
+    let story = Scenario { replicas: 1, ..until(120_000) }
+        .at(0, agent("a", 1))
+        .at(29_000, half)
+        .at(30_000, again);
+    let mut most = 0;
+    for seen in play(&story, 1..13) {
+        seen.excuses_only(&[]);
+        let decided = seen.told("ActionsDecided").len();
+        assert!(decided < 30, "seed {}: {decided} decisions", seen.seed);
+        most = most.max(decided);
+    }
+    assert!(most > 5, "nothing was made again in any run: {most} decisions at most");
 }
 
 #[test]
