@@ -1,5 +1,6 @@
 //! Whether an Agent has become what its spec says (I8).
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,7 +10,8 @@ use super::compare::difference;
 use super::names::{
     STAMP, annotation, children_of, generation, is_deleting, is_held, kind_of, parts, uid_of,
 };
-use super::spec::{agent_problem, change_problem, mode};
+use super::quantity;
+use super::spec::{agent_problem, change_problem, mode, size};
 use super::wanted::{Subject, agent_document, of_agent};
 
 /// Specs that are tried as the one in force while the newest is refused.
@@ -151,12 +153,21 @@ pub(super) fn hurdle(
             Ok(Reach::All)
         }
         (None, _) => Err(format!("{object} is being deleted")),
-        (Some(_), Some("Rejected" | "NameConflict")) if cluster.refused.contains(object) => {
+        (Some(_), Some("Rejected" | "NameConflict"))
+            if cluster.refused.contains(object)
+                || have.is_some_and(|it| is_larger(it, subject)) =>
+        {
             Ok(Reach::UpTo)
         }
         (Some(_), Some("ForeignLog")) if have.is_some() => Ok(Reach::UpTo),
         (Some(differs), _) => Err(format!("{object}: {differs}")),
     }
+}
+
+/// Whether a claim has more than its Agent asks for. No claim ever shrinks, bound or not.
+fn is_larger(have: &Value, subject: &Value) -> bool {
+    let has = have.pointer("/spec/resources/requests/storage").and_then(Value::as_str);
+    has.is_some_and(|has| quantity::compare(size(&subject["spec"]), has) == Some(Ordering::Less))
 }
 
 fn document_differs(have: &Value, agent: &Subject<'_>) -> Option<String> {

@@ -153,6 +153,27 @@ fn a_name_that_a_person_took_must_be_a_condition() {
     assert_eq!(lacks(&story), None);
 }
 
+/// A kept claim that is too large can never become what is wanted; one that is too small can, once
+/// it is bound.
+#[test]
+fn a_claim_that_cannot_shrink_is_no_debt_once_a_condition_says_so() {
+    for (size, is_fine) in [("3Gi", true), ("512Mi", false)] {
+        let mut story = Story::begin();
+        let mut kept = rich().api[&object("PersistentVolumeClaim", "boss-workspace")].clone();
+        kept["metadata"]["name"] = json!("a-workspace");
+        kept["spec"]["resources"]["requests"]["storage"] = json!(size);
+        story.put(OPERATOR, &object("PersistentVolumeClaim", "a-workspace"), kept, "");
+        story.user("Agent", "a", json!({}));
+        story.observe();
+        story.perform();
+        story.perform();
+        story.fail("NameConflict");
+        story.settle();
+        let lacks = lacks(&story);
+        assert_eq!(lacks.is_none(), is_fine, "{size}: {lacks:?}");
+    }
+}
+
 #[test]
 fn a_spec_that_cannot_run_must_be_refused_and_the_one_before_stays() {
     let mut story = Story::begin();
