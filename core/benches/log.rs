@@ -89,7 +89,7 @@ fn log(batch: u64) -> Vec<EncodedRecord> {
     lines
 }
 
-/// The log of so many agents from nothing to converged, 8 events each, a record for each fact and
+/// The log of so many agents from nothing to converged, 7 events each, a record for each fact and
 /// what follows from it.
 fn log_of_agents(agents: usize) -> (Vec<EncodedRecord>, u64) {
     let mut driver = Driver { kept: Some(Vec::new()), ..Driver::new() };

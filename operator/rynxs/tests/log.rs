@@ -71,6 +71,8 @@ fn a_missing_record_is_a_hole() {
         damaged(|folder| std::fs::remove_file(folder.join("0000000002.json")).unwrap());
     assert_eq!(code, 4, "{error}");
     assert!(error.contains("record 2 is missing"), "{error}");
+    let place = std::env::temp_dir().display().to_string();
+    assert!(error.contains(&place) && error.contains("fix: keep every byte"), "{error}");
 }
 
 #[test]

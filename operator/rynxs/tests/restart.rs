@@ -280,6 +280,8 @@ async fn a_torn_last_line_is_repaired_and_recorded() {
     let mut log = world.follow().unwrap();
     log.catch_up().await.unwrap();
     assert_eq!(log.repairs(), 1);
+    let said = said(&mut world, "cutting off a torn last line").await;
+    assert!(said.contains("0000000000.jsonl"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,11 +39,9 @@ pub(super) async fn play(
         log.catch_up().await?;
         world.wait_a_little(until, "the new agents are in the log").await?;
     }
-    let mut dead = world.replicas.pop().ok_or_else(|| bug("no replica to kill"))?;
-    dead.kill().await?;
+    let last = world.replicas.len().checked_sub(1).ok_or_else(|| bug("no replica to kill"))?;
+    let name = world.kill_replica(last).await?;
     let began = Instant::now();
-    let name = dead.name().to_owned();
-    drop(dead);
     world.story.tell(format!("{name} is killed (SIGKILL) while it works on {BURST} new agents"));
     let (file, bytes) = tear(world)?;
     world

@@ -9,7 +9,6 @@ use crate::cli::{Exit, Failure, Verified, open, verify};
 
 use super::compare::{Comparison, compare};
 use super::follow::Follower;
-use super::replica::Replica;
 use super::report::{Refused, Report, TakeOver};
 use super::settle::settled;
 use super::story::span;
@@ -18,8 +17,8 @@ use super::world::{ACCOUNT, BUCKET, HOME, SHORT_LEASE, World};
 use super::zombie::{self, Without};
 use super::{DemoArgs, PATIENCE};
 
-/// What a replica may hold with so many agents.
-const MOST_MEMORY_KIB: u64 = 60 * 1024;
+/// What a replica may hold with so many agents: 60 MB.
+const MOST_MEMORY_KIB: u64 = 60_000_000 / 1024;
 const MOST_AGENTS: u32 = 1_000;
 
 /// Plays the whole story.
@@ -144,11 +143,8 @@ async fn kill_leader(
     // The zombie needs agents 0 and 1; any other shows the first write.
     let agent = workload::agent(dice.below(args.agents as usize));
     let (epochs, before) = (log.epochs().len(), runtime_stamp(world, &agent).await?);
-    let mut dead = world.replicas.remove(leader);
-    dead.kill().await?;
+    let name = world.kill_replica(leader).await?;
     let began = Instant::now();
-    let name = dead.name().to_owned();
-    drop(dead);
     world.story.tell(format!("{name} is killed (SIGKILL) while it leads; {agent} is edited"));
     workload::edit_agent(&world.user, &agent, "after-the-kill").await?;
     if world.replicas.len() < 2 {
@@ -212,8 +208,8 @@ pub(super) async fn finish(
         comparison.objects,
         comparison.differences.len()
     ));
-    // The kernel forgets the peak with the process.
-    let peak_memory_kib = world.replicas.iter().filter_map(Replica::peak_memory_kib).max();
+    // Of a process that has ended it is not known.
+    let peak_memory_kib = world.peak_memory_kib();
     if !args.keep {
         for replica in &mut world.replicas {
             let graceful = replica.stop(Duration::from_secs(25)).await?;
@@ -233,9 +229,7 @@ pub(super) async fn finish(
         && args.agents <= MOST_AGENTS
     {
         refuted.push(format!(
-            "a replica held {} MiB, more than {} MiB for up to {MOST_AGENTS} agents",
-            kib.div_ceil(1024),
-            MOST_MEMORY_KIB / 1024
+            "a replica held {kib} KiB, more than {MOST_MEMORY_KIB} KiB for up to {MOST_AGENTS} agents"
         ));
     }
     if let (Some((model, _)), Some(mirror)) = (&world.store, &world.mirror) {

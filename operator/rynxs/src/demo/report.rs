@@ -52,7 +52,7 @@ pub struct Report {
     pub refused: Refused,
     /// Torn last lines that were cut off and recorded.
     pub repaired: u64,
-    /// The most memory that one of the living replicas has held, KiB, where that can be told.
+    /// The most memory that one of the replicas has held, KiB, where that can be told.
     pub peak_memory_kib: Option<u64>,
     /// The verified log.
     pub log: Verified,

@@ -110,6 +110,8 @@ pub struct World {
     pub user: User,
     /// The replicas, in the order of their start.
     pub replicas: Vec<Replica>,
+    /// The most memory that one of those held which were killed, KiB.
+    dead_held_kib: Option<u64>,
     /// Tells what happens.
     pub story: Story,
     replica_plan: ReplicaPlan,
@@ -165,6 +167,7 @@ impl World {
             mirror,
             user,
             replicas: Vec::new(),
+            dead_held_kib: None,
             story,
             replica_plan,
             reader,
@@ -176,6 +179,22 @@ impl World {
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.plan.folder.join("kubeconfig")
+    }
+
+    /// Kills a replica with SIGKILL; returns its name.
+    pub async fn kill_replica(&mut self, index: usize) -> Result<String, Failure> {
+        let mut dead = self.replicas.remove(index);
+        // The kernel forgets the peak with the process.
+        self.dead_held_kib = self.dead_held_kib.max(dead.peak_memory_kib());
+        dead.kill().await?;
+        Ok(dead.name().to_owned())
+    }
+
+    /// The most memory that one of the replicas has held so far, dead or alive, KiB.
+    #[must_use]
+    pub fn peak_memory_kib(&self) -> Option<u64> {
+        let living = self.replicas.iter().filter_map(Replica::peak_memory_kib).max();
+        living.max(self.dead_held_kib)
     }
 
     /// Starts one replica and waits until it serves probes.

@@ -71,8 +71,7 @@ impl Reader {
     /// A log that is not what it must be, in words.
     #[must_use]
     pub fn corrupt(&self, why: &dyn std::fmt::Display) -> Failure {
-        Failure::new(Exit::Corrupt, format!("{}: {why}", self.describe()))
-            .fix("keep every byte; compare with a copy or a checkpoint to see what changed")
+        corrupt(&self.describe(), why)
     }
 
     /// There is no log at all.
@@ -142,8 +141,12 @@ impl Reader {
             Place::Store(store) => match store.first_key_after(after).await {
                 ListOutcome::Next(None) => Ok(None),
                 ListOutcome::Next(Some(Listed::Record(seq))) if seq == self.next => Ok(None),
-                ListOutcome::Next(Some(Listed::Record(seq))) => Err(hole(self.next, seq)),
-                ListOutcome::Next(Some(Listed::Foreign(key))) => Err(foreign(&key)),
+                ListOutcome::Next(Some(Listed::Record(seq))) => {
+                    Err(corrupt(&store.describe(), &hole(self.next, seq)))
+                }
+                ListOutcome::Next(Some(Listed::Foreign(key))) => {
+                    Err(corrupt(&store.describe(), &foreign(&key)))
+                }
                 ListOutcome::Unknown(fault) => {
                     Err(unreachable(format!("{}, listing: {fault}", store.describe())))
                 }
@@ -153,11 +156,12 @@ impl Reader {
             },
             Place::Objects(folder) => {
                 for name in names(folder)? {
-                    match parse_object_name(&name) {
-                        Some(seq) if seq > self.next => return Err(hole(self.next, seq)),
-                        Some(_) => {}
-                        None => return Err(foreign(&name)),
-                    }
+                    let why = match parse_object_name(&name) {
+                        Some(seq) if seq > self.next => hole(self.next, seq),
+                        Some(_) => continue,
+                        None => foreign(&name),
+                    };
+                    return Err(corrupt(&folder.display().to_string(), &why));
                 }
                 Ok(None)
             }
@@ -178,18 +182,17 @@ fn refused(what: String) -> Failure {
     )
 }
 
-fn hole(missing: Seq, found: Seq) -> Failure {
-    Failure::new(
-        Exit::Corrupt,
-        format!("record {missing} is missing, but record {found} is there: the log has a hole"),
-    )
+fn corrupt(place: &str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Corrupt, format!("{place}: {why}"))
+        .fix("keep every byte; compare with a copy or a checkpoint to see what changed")
 }
 
-fn foreign(name: &str) -> Failure {
-    Failure::new(
-        Exit::Corrupt,
-        format!("{name:?} stands among the records, and no record has such a name"),
-    )
+fn hole(missing: Seq, found: Seq) -> String {
+    format!("record {missing} is missing, but record {found} is there: the log has a hole")
+}
+
+fn foreign(name: &str) -> String {
+    format!("{name:?} stands among the records, and no record has such a name")
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, Failure> {
