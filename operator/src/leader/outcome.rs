@@ -1,10 +1,11 @@
 //! What came of a task: outcomes enter the log, failures wait, and what was held is looked at.
 
+use std::time::Duration;
+
 use rynxs_core::event::{Event, FailureReason, Verb};
 use rynxs_core::ids::{ObjectRef, Uid};
 use rynxs_core::state::State;
 use rynxs_core::status::reason;
-use rynxs_core::time::Mono;
 
 use super::LeaderEnd;
 use super::effect::{Order, Outcome, Performed};
@@ -70,9 +71,8 @@ impl Term {
             }
             Outcome::Failed { reason, message } => {
                 if reason == FailureReason::ObjectGone
-                    && let Some(until) = self.gone_again(order)
+                    && let Some(after) = self.gone_again(order)
                 {
-                    let after = until - self.now();
                     self.delay(order, &message, Some(after));
                     return;
                 }
@@ -100,14 +100,14 @@ impl Term {
         }
     }
 
-    /// Until when it must wait for the decision to make it anew, if it was made not long ago.
-    fn gone_again(&mut self, order: &Order) -> Option<Mono> {
+    /// How long it must wait for the decision to make it anew, if it was made not long ago.
+    fn gone_again(&mut self, order: &Order) -> Option<Duration> {
         let (object, now) = (&order.pending.action.object, self.now());
         let until = self.repairs.wait(object, now);
         if until.is_none() {
             self.repairs.note(object, now, &*self.tools.kube.ports().entropy);
         }
-        until
+        until.map(|until| until - now)
     }
 
     fn succeeded(&mut self, order: &Order) {
@@ -170,7 +170,7 @@ impl Term {
 
     /// A failure that may pass appends nothing: the action stays pending and waits. Returns how
     /// often the subject failed in a row.
-    fn delay(&mut self, order: &Order, why: &str, after: Option<std::time::Duration>) -> u32 {
+    fn delay(&mut self, order: &Order, why: &str, after: Option<Duration>) -> u32 {
         let now = self.now();
         let entropy = self.tools.kube.ports().entropy.clone();
         let (attempts, wait) = self.work.delay(&order.subject, now, &*entropy, after);

@@ -18,6 +18,8 @@ pub(super) struct Repairs {
     backoff_min: Duration,
     backoff_max: Duration,
     recent: BTreeMap<ObjectRef, Recent>,
+    /// When to forget next what stayed as it was repaired: seldom, for it looks at all.
+    forget_at: Mono,
 }
 
 struct Recent {
@@ -30,7 +32,7 @@ impl Repairs {
     /// The first delay, and the longest one; an object that stays as it is for that long after its
     /// delay is like any other.
     pub(super) fn new(backoff_min: Duration, backoff_max: Duration) -> Self {
-        Self { backoff_min, backoff_max, recent: BTreeMap::new() }
+        Self { backoff_min, backoff_max, recent: BTreeMap::new(), forget_at: Mono(0) }
     }
 
     /// Until when a repair of this object must wait, if it must.
@@ -41,10 +43,15 @@ impl Repairs {
     /// A repair was decided.
     pub(super) fn note(&mut self, object: &ObjectRef, now: Mono, entropy: &dyn Entropy) {
         let (min, max) = (self.backoff_min, self.backoff_max);
-        self.recent.retain(|_, recent| now < recent.not_before + max);
-        let recent = self.recent.entry(object.clone());
-        let recent =
-            recent.or_insert_with(|| Recent { backoff: Backoff::new(min, max), not_before: now });
+        if self.forget_at <= now {
+            self.recent.retain(|_, recent| now < recent.not_before + max);
+            self.forget_at = now + max;
+        }
+        let first = || Recent { backoff: Backoff::new(min, max), not_before: now };
+        let recent = self.recent.entry(object.clone()).or_insert_with(first);
+        if recent.not_before + max <= now {
+            *recent = first();
+        }
         recent.not_before = now + recent.backoff.next(entropy, None);
     }
 }
@@ -100,5 +107,20 @@ mod tests {
         assert_eq!(repairs.wait(&claim("a-spec"), quiet), None);
         repairs.note(&claim("b-spec"), quiet, &Longest);
         assert_eq!(repairs.recent.len(), 1, "the quiet one is forgotten");
+    }
+
+    #[test]
+    fn what_was_quiet_begins_anew_before_it_is_forgotten() {
+        let mut repairs = Repairs::new(Duration::from_millis(200), MAX);
+        repairs.note(&claim("b-spec"), Mono(0), &Longest);
+        let a_little_later = Mono(0) + Duration::from_millis(100);
+        for _ in 0..3 {
+            repairs.note(&claim("a-spec"), a_little_later, &Longest);
+        }
+        let quiet = repairs.wait(&claim("a-spec"), a_little_later).expect("it waits") + MAX;
+        repairs.forget_at = quiet + MAX;
+        repairs.note(&claim("a-spec"), quiet, &Longest);
+        let first = quiet + Duration::from_millis(200);
+        assert_eq!(repairs.wait(&claim("a-spec"), quiet), Some(first));
     }
 }
