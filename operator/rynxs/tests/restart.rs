@@ -11,15 +11,17 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use http::{Method, header};
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use rynxs::cli::{Next, open, verify};
 use rynxs::demo::gate::Held;
 use rynxs::demo::{
-    BUCKET, EventStore, PATIENCE, PREFIX, User, World, agent, create_agents, edit_agent, probe,
-    settled,
+    BUCKET, EventStore, PATIENCE, PREFIX, World, agent, create_agents, edit_agent, probe, settled,
 };
 use rynxs_core::chain::Chain;
 use rynxs_core::event::Event;
 use rynxs_core::replay::Replayer;
+use stage::held_disk::{HeldDisk, Step};
 use stage::{folder, kill_all, operator, plan, start, world};
 
 /// The log as it is now, reduced, with its events by record.
@@ -195,29 +197,6 @@ fn bytes_of_log(folder: &Path) -> Vec<u8> {
     segments(folder).iter().flat_map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-/// Edits agents without a pause, and kills the replica when its log has grown by `grown` bytes.
-/// The edits go on until it is dead, so it dies with work in hand. Returns its log.
-async fn kill_within_a_burst(world: &mut World, agents: usize, grown: usize) -> Vec<u8> {
-    let folder = world.plan.folder.clone();
-    let before = bytes_of_log(&folder).len();
-    let user = User::connect(&world.kubeconfig()).await.unwrap();
-    let burst = tokio::spawn(async move {
-        for number in 0.. {
-            let revision = format!("{grown}-{number}");
-            edit_agent(&user, &agent(number % agents), &revision).await.unwrap();
-        }
-    });
-    let until = Instant::now() + PATIENCE;
-    while bytes_of_log(&folder).len() < before + grown {
-        world.must_go_on(until, "the log grows").await.unwrap();
-        tokio::task::yield_now().await;
-    }
-    kill_all(world).await;
-    assert!(!burst.is_finished(), "the edits outlast the replica");
-    burst.abort();
-    bytes_of_log(&folder)
-}
-
 /// Every stamp that the operator has sent is that of a record among these lines which decides.
 fn no_effect_outran_its_record(world: &World, lines: &[u8]) {
     let mut deciding = BTreeSet::new();
@@ -243,26 +222,73 @@ fn no_effect_outran_its_record(world: &World, lines: &[u8]) {
     assert_eq!(sent.difference(&deciding).next(), None, "an effect without its record");
 }
 
+/// How often the leader has renewed its Lease.
+fn renewals(world: &World) -> usize {
+    world.api.history().iter().filter(|write| write.kind == "Lease" && write.changed).count()
+}
+
+/// How many bytes of a line are written before the rest is.
+const PART: u64 = 40;
+
+/// Lets the newest segment grow by a part of a line only, so that the kernel writes no more of one
+/// at once (setrlimit(2), `RLIMIT_FSIZE`).
+fn write_in_two(world: &World) {
+    let newest = segments(&world.plan.folder).pop().unwrap();
+    let most = Some(std::fs::metadata(newest).unwrap().len() + PART);
+    let process = Pid::from_raw(world.replicas[0].pid().unwrap());
+    assert!(process.is_some(), "0 would be this process");
+    prlimit(process, Resource::Fsize, Rlimit { current: most, maximum: most }).unwrap();
+}
+
+/// Edits an agent while the replica's disk stands still at a step of the append, and kills the
+/// replica there, once the leader has lived on for two renewals. Returns its log.
+async fn kill_at(world: &mut World, step: Step) -> Vec<u8> {
+    let folder = world.plan.folder.clone();
+    let acknowledged = bytes_of_log(&folder);
+    if step == Step::Rest {
+        write_in_two(world);
+    }
+    let mut disk = HeldDisk::hold(world.replicas[0].pid().unwrap(), step);
+    edit_agent(&world.user, &agent(0), &format!("{step:?}")).await.unwrap();
+    let until = Instant::now() + PATIENCE;
+    while !disk.is_held() {
+        world.wait_a_little(until, &format!("an append comes to {step:?}")).await.unwrap();
+    }
+    let enough = renewals(world) + 2;
+    while renewals(world) < enough {
+        world.wait_a_little(until, "the leader renews").await.unwrap();
+    }
+    no_effect_outran_its_record(world, &acknowledged);
+    kill_all(world).await;
+    let log = bytes_of_log(&folder);
+    let new = log.strip_prefix(acknowledged.as_slice()).unwrap();
+    match step {
+        Step::Write => assert_eq!(new.len(), 0, "nothing was written"),
+        Step::Rest => assert_eq!(new.len() as u64, PART, "a part was written"),
+        Step::Sync => assert_eq!(new.last(), Some(&b'\n'), "all was written"),
+    }
+    log
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_in_the_middle_of_appends_a_log_keeps_every_record_and_goes_on() {
-    const AGENTS: usize = 4;
+async fn killed_in_the_middle_of_an_append_a_log_keeps_every_record_and_goes_on() {
     let folder = folder();
-    let mut world = world(plan(folder.path(), EventStore::File, 1), AGENTS).await;
-    // The first byte of the burst, and some records on. Each start waits for a lease to run out.
-    let kills = [1, 1_000, 6_000];
-    for grown in kills {
-        let killed = kill_within_a_burst(&mut world, AGENTS, grown).await;
-        no_effect_outran_its_record(&world, &killed);
+    let mut world = world(plan(folder.path(), EventStore::File, 1), 2).await;
+    for step in [Step::Write, Step::Rest, Step::Sync] {
+        let killed = kill_at(&mut world, step).await;
         let whole = killed.iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
         start(&mut world, 1).await;
         settled(&mut world, PATIENCE).await.unwrap();
         let after = bytes_of_log(folder.path());
-        assert!(after.starts_with(&killed[..whole]), "a record went, after {grown} bytes");
+        assert!(after.starts_with(&killed[..whole]), "a record went, killed at {step:?}");
     }
+    let mut log = world.follow().unwrap();
+    log.catch_up().await.unwrap();
+    assert_eq!(log.repairs(), 1, "only one kill tore a line");
     kill_all(&mut world).await;
     let mut reader = open(&world.location(), world.bucket(), None).unwrap();
     let (verified, _) = verify(&mut reader, |_, _| {}).await.unwrap();
-    assert_eq!(verified.epochs, 1 + kills.len() as u64, "one for each start: {verified}");
+    assert_eq!(verified.epochs, 4, "one for each start: {verified}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -97,6 +97,12 @@ impl Replica {
         &self.name
     }
 
+    /// Its process, unless it has ended.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        self.child.id().and_then(|pid| i32::try_from(pid).ok())
+    }
+
     /// Where its log lines are.
     #[must_use]
     pub fn log(&self) -> &Path {
@@ -158,9 +164,7 @@ impl Replica {
 
     /// Sends a signal.
     fn signal(&self, signal: Signal) -> Result<(), Failure> {
-        let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) else {
-            return Ok(());
-        };
+        let Some(pid) = self.pid() else { return Ok(()) };
         kill(Pid::from_raw(pid), signal).map_err(|errno| {
             Failure::io(&format!("send {signal} to {}", self.name), &std::io::Error::from(errno))
         })

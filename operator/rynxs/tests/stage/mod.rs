@@ -7,6 +7,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+pub mod held_disk;
+
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
