@@ -2,12 +2,12 @@
 //!
 //! Two kinds of lines: a manipulation of a copy of the final log (`Tampered`), which the binary's
 //! own reader must notice; and a fault `tamper-…` or `bit-rot`, after which some replica must halt
-//! over the log, or refuse it at its start, if a term begins at all after it. Besides, a last line
+//! over the log, or refuse it at its start, if anybody reads it at all after that. Besides, a last line
 //! that a power loss tore is cut off by whoever opens the log next, and that must be said in the
 //! log; nobody halts over a log that nobody changed; and nobody begins an epoch in a hole, with
 //! records behind it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::facts::{Facts, Place, Stored};
 use crate::event::Event;
@@ -42,7 +42,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         _ => false,
     });
     let last_noticed = noticed.last().map(|(place, _)| place);
-    let last_begun = last_term(facts);
+    let last_read = Read::last(facts);
     for (place, line) in facts.placed() {
         match &line.event {
             Event::Tampered { how, detected } => {
@@ -54,13 +54,16 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
             Event::FaultBegan { fault, detail } if fault.starts_with(FAULT) || fault == BIT_ROT => {
                 checked += 1;
                 let seen = last_noticed.is_some_and(|noticed| place.is_before(noticed));
-                let read = last_begun.is_none_or(|begun| place.is_before(begun));
+                let read = if fault == BIT_ROT { last_read.files } else { last_read.bucket };
+                let read = read.is_none_or(|read| place.is_before(read));
                 if read && !seen && !is_undetectable(fault) {
                     let expected = "a replica that halts or refuses the log afterwards";
                     let found = format!("nobody noticed: {detail}");
                     findings.push(Finding::new(fault, expected, found).at(place));
                 }
             }
+            // A log that its reader finds broken is a manipulation that is noticed.
+            Event::Replayed { fault, .. } if !fault.is_empty() && is_changed(facts) => checked += 1,
             _ => {}
         }
     }
@@ -70,33 +73,48 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     Verdict::from_findings(findings, checked, "no manipulation of the log was tried")
 }
 
-/// Where the last term began, which reads the log; none if guards are not seen at all.
-fn last_term(facts: &Facts<'_>) -> Option<Place> {
-    let mut open: BTreeSet<&str> = BTreeSet::new();
-    let mut last = None;
-    for (place, line) in facts.placed() {
-        match &line.event {
-            Event::Guard { until_ns: Some(_) } => {
-                let begins = open.insert(&line.node);
-                last = if begins { Some(place) } else { last };
+/// What somebody read last: a log in a bucket, from where the last listing was sent that was
+/// answered; a log in files, which each process opens that starts. None if that is not seen at all.
+#[derive(Default)]
+struct Read {
+    bucket: Option<Place>,
+    files: Option<Place>,
+}
+
+impl Read {
+    fn last(facts: &Facts<'_>) -> Self {
+        let mut lists: BTreeMap<u64, Place> = BTreeMap::new();
+        let mut last = Self::default();
+        for (place, line) in facts.placed() {
+            match &line.event {
+                Event::Sent { message, target, .. } if target.contains(LISTS) => {
+                    lists.insert(*message, place);
+                }
+                Event::Received { message, status: 200, .. } => {
+                    last.bucket = lists.remove(message).or(last.bucket);
+                }
+                Event::Started => last.files = Some(place),
+                _ => {}
             }
-            Event::Guard { until_ns: None }
-            | Event::Started
-            | Event::Killed { .. }
-            | Event::Exited { .. } => {
-                open.remove(line.node.as_str());
-            }
-            _ => {}
         }
+        last
     }
-    last
+}
+
+/// Whether a fault changes the log, or lets others change it.
+fn changes(fault: &str) -> bool {
+    fault.starts_with(FAULT) || fault == BIT_ROT || fault == "s3-ignores-condition"
+}
+
+fn is_changed(facts: &Facts<'_>) -> bool {
+    facts
+        .lines
+        .iter()
+        .any(|line| matches!(&line.event, Event::FaultBegan { fault, .. } if changes(fault)))
 }
 
 /// A replica that halts over a sound log, or refuses it.
 fn false_alarm(facts: &Facts<'_>) -> Option<Finding> {
-    let changes = |fault: &str| {
-        fault.starts_with(FAULT) || fault == BIT_ROT || fault == "s3-ignores-condition"
-    };
     for (place, line) in facts.placed() {
         match &line.event {
             Event::FaultBegan { fault, .. } if changes(fault) => return None,

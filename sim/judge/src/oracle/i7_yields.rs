@@ -10,9 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::facts::{Facts, Place};
+use super::lease::{is_lease, pod};
 use crate::event::Event;
 use crate::history::ObjectWrite;
 use crate::verdict::Finding;
@@ -126,17 +125,6 @@ impl Node<'_> {
         let expected = format!("no more writes after the Lease showed {who} as holder");
         Some((Some(since), expected, String::new()))
     }
-}
-
-fn is_lease(object: &str) -> bool {
-    object.starts_with("Lease/")
-}
-
-/// The pod that holds a Lease.
-fn pod(lease: &Value) -> &str {
-    let holder = lease.pointer("/spec/holderIdentity");
-    let identity = holder.and_then(Value::as_str).unwrap_or_default();
-    identity.split('_').next().unwrap_or_default()
 }
 
 /// Whether a request changes the log or the cluster as only a leader may: not the Lease, for which

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bounds::Bounds;
 use super::facts::{Facts, Place};
+use super::lease::Leadership;
 use crate::event::{Event, Head, Line};
 use crate::history::{LogWrite, ObjectWrite};
 use crate::record::LogRecord;
@@ -53,9 +54,7 @@ struct Walk<'a> {
     healed: Place,
     bounds: Bounds,
     start_wall_ms: u64,
-    /// End of validity of each replica's guard, and whether guards are seen at all.
-    guards: BTreeMap<&'a str, u64>,
-    guarded: bool,
+    leadership: Leadership<'a>,
     led: bool,
     leader_late: bool,
     open: i64,
@@ -72,7 +71,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(facts: &'a Facts<'_>, head: &Head, healed: Place) -> Self {
+    fn new(facts: &'a Facts<'_>, head: &'a Head, healed: Place) -> Self {
         let from = healed.at_ns.unwrap_or_default();
         let trip_ms = round_trip_ms(facts, from, head.terms.request_timeout_ms);
         let silent = facts.lines.iter().any(
@@ -91,8 +90,7 @@ impl<'a> Walk<'a> {
             healed,
             bounds,
             start_wall_ms: start_wall_ms(facts),
-            guards: BTreeMap::new(),
-            guarded: facts.lines.iter().any(|l| matches!(l.event, Event::Guard { .. })),
+            leadership: Leadership::new(head, facts.lines.iter()),
             led: false,
             leader_late: false,
             open: 0,
@@ -115,19 +113,9 @@ impl<'a> Walk<'a> {
         if healed && line.t_ns >= self.next_look_ns {
             self.look(place, line.t_ns);
         }
+        self.leadership.step(place, line);
         match &line.event {
-            Event::Guard { until_ns } => match until_ns {
-                Some(until) => {
-                    self.guards.insert(&line.node, *until);
-                }
-                None => {
-                    self.guards.remove(line.node.as_str());
-                }
-            },
-            Event::Killed { .. } | Event::Exited { .. } | Event::Started => {
-                self.guards.remove(line.node.as_str());
-                self.ended(place, line);
-            }
+            Event::Exited { .. } => self.ended(place, line),
             Event::ObjectWrite(write) => {
                 if healed {
                     self.object_written(place, write);
@@ -150,15 +138,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn leads(&self, now_ns: u64) -> bool {
-        // A real cluster shows no guards; there its log and its state have to say it.
-        !self.guarded || self.guards.values().any(|until| *until > now_ns)
-    }
-
     fn look(&mut self, place: Place, now_ns: u64) {
         self.next_look_ns = now_ns - now_ns % LOOK_NS + LOOK_NS;
         self.checked += 1;
-        let leads = self.leads(now_ns);
+        let leads = self.leadership.is_held(now_ns);
         let late = now_ns > self.healed.at_ns.unwrap_or_default() + self.bounds.leader_ns;
         if leads {
             self.led = true;

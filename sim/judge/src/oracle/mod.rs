@@ -14,6 +14,7 @@ mod i7_one_leader;
 mod i7_yields;
 mod i8_converge;
 mod i9_least_privilege;
+mod lease;
 
 use crate::event::Line;
 use crate::history::History;

@@ -218,16 +218,29 @@ fn a_manipulation_that_nobody_notices_is_found_unless_it_is_listed() {
     }
 }
 
+/// A replica starts and lists the log.
+fn reads(story: &mut Story, message: u64) {
+    story.say("rynxs-1", Event::Started);
+    story.say("rynxs-1", sent(message, "GET", "/log?list-type=2"));
+    story.say("rynxs-1", Event::Received { message, status: 200 });
+}
+
 #[test]
 fn a_tampered_run_must_halt_or_refuse() {
     let fault = |name: &str| Event::FaultBegan { fault: name.into(), detail: "x".into() };
     let halted = Event::Exited { why: "hash".into(), corrupt: true, bug: false };
     let left = Event::Exited { why: "asked to".into(), corrupt: false, bug: false };
     let refused = Event::Probe { probe: rynxs_judge::oracle::LOG_REFUSED.into() };
-    let mut nobody_looked = settled();
-    nobody_looked.say("nemesis", fault("tamper-swap"));
-    let report = ended(nobody_looked).report();
-    assert!(!report.of(Invariant::I10Tamper).is_fail(), "no term began since: {report}");
+    for name in ["tamper-swap", "bit-rot"] {
+        let mut nobody_looked = settled();
+        reads(&mut nobody_looked, 1);
+        nobody_looked.say("nemesis", fault(name));
+        // Leading on rests on what was read before, and so does a listing that nobody answers.
+        nobody_looked.lead("rynxs-1_2");
+        nobody_looked.say("rynxs-1", sent(2, "GET", "/log?list-type=2"));
+        let report = ended(nobody_looked).report();
+        assert!(!report.of(Invariant::I10Tamper).is_fail(), "nobody read it since: {report}");
+    }
     for (name, after, found) in [
         ("tamper-swap", None, true),
         ("tamper-swap", Some(left), true),
@@ -239,7 +252,7 @@ fn a_tampered_run_must_halt_or_refuse() {
     ] {
         let mut story = settled();
         story.say("nemesis", fault(name));
-        story.lead("rynxs-1_2");
+        reads(&mut story, 1);
         if let Some(after) = after {
             story.say("rynxs-1", after);
         }

@@ -12,6 +12,7 @@ impl Story {
     pub(crate) fn stop_leading(&mut self) {
         let node = self.replica();
         self.say(&node, Event::Guard { until_ns: None });
+        self.write_lease("");
         self.leads = false;
     }
 

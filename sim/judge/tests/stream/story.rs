@@ -149,8 +149,25 @@ impl Story {
         self.record([vec![started], told].concat());
     }
 
+    /// The Lease is written, with this holder.
+    pub(crate) fn write_lease(&mut self, holder: &str) {
+        self.rv += 1;
+        let write = ObjectWrite {
+            user: OPERATOR.into(),
+            verb: "update".into(),
+            object: "Lease/rynxs/rynxs-leader".into(),
+            status: 200,
+            rv: self.rv,
+            changed: true,
+            value: Some(Arc::new(json!({"spec": {"holderIdentity": holder}}))),
+            ..ObjectWrite::default()
+        };
+        self.say("api-0", Event::ObjectWrite(Box::new(write)));
+    }
+
     fn renew(&mut self) {
         let node = self.replica();
+        self.write_lease(&self.writer.clone());
         let until_ns = Some(self.now_ns() + GUARD_MS * MS);
         self.say(&node, Event::Guard { until_ns });
     }
