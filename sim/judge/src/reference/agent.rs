@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::cluster::{Cluster, Look, condition, expect, expect_status};
 use super::compare::difference;
 use super::names::{
-    STAMP, annotation, children_of, generation, is_deleting, is_held, kind_of, parts, uid_of,
+    STAMP, annotation, children_of, generation, is_deleting, is_held, kind_of, owner_uid, parts,
+    uid_of,
 };
 use super::quantity;
 use super::spec::{agent_problem, change_problem, mode, size};
@@ -148,8 +149,13 @@ pub(super) fn hurdle(
             _ => Err(format!("{object} is a person's, but Degraded does not say NameConflict")),
         };
     }
+    let held = have.filter(|have| is_deleting(have) && is_held(have));
     match (differs, why) {
-        (None, _) if !have.is_some_and(|have| is_deleting(have) && !is_held(have)) => {
+        (None, _) if held.is_some() || !have.is_some_and(|have| is_deleting(have)) => {
+            Ok(Reach::All)
+        }
+        // Nobody mends what goes as soon as its own pod does not use it any more.
+        (Some(_), _) if held.and_then(|held| owner_uid(held)) == Some(uid_of(subject)) => {
             Ok(Reach::All)
         }
         (None, _) => Err(format!("{object} is being deleted")),

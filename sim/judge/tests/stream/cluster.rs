@@ -119,6 +119,20 @@ fn a_deletion_that_waits_for_pods_is_waited_for_and_no_other() {
 }
 
 #[test]
+fn what_a_person_edits_while_it_goes_is_not_mended() {
+    let story = rich();
+    let name = object("PersistentVolumeClaim", "a-workspace");
+    let mut edited = story.api[&name].clone();
+    edited["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("person");
+    assert!(lacks_with(&story, &name, &edited).is_some(), "it is drift");
+    edited["metadata"]["deletionTimestamp"] = json!("2026-09-21T00:00:01Z");
+    edited["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+    assert_eq!(lacks_with(&story, &name, &edited), None);
+    edited["metadata"]["ownerReferences"][0]["uid"] = json!("of-another");
+    assert!(lacks_with(&story, &name, &edited).is_some(), "it is that of another Agent");
+}
+
+#[test]
 fn what_nothing_wants_is_missed_to_be_gone() {
     let story = rich();
     let mut stray = story.api[&object("ConfigMap", "a-spec")].clone();
