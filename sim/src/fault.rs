@@ -57,6 +57,8 @@ table! {
     "replay-write", "a proxy repeats an apply with the live version", NOTHING, "the policy refuses";
     "break-watches", "open watches break", NOTHING, "they are resumed";
     "duplicate-events", "watch events come twice", NOTHING, "nothing is recorded twice";
+    "coalesce-events", "watch events that a later one overtakes are left out", NOTHING,
+        "the last state counts";
     "drop-events", "watch events are silently left out", NOTHING, "a resync finds what was missed";
     "api-too-many-requests", "429 with Retry-After", NOTHING, "backoff";
     "api-fails-before", "500 before anything was done", NOTHING, "tried again";
@@ -85,6 +87,8 @@ table! {
     "tamper-swap", "two records are swapped", LOG_GONE, "the next takeover halts";
     "tamper-flip", "a bit of a record is flipped", LOG_GONE, "the next takeover halts";
     "tamper-truncated-tail", "the last record is deleted", LOG_GONE, "a stamp beyond the log halts";
+    "tamper-rolled-back", "the younger half of the records is deleted", LOG_GONE,
+        "a stamp beyond the log halts";
     "tamper-emptied", "all records are deleted", LOG_GONE, "refused: stamped objects without a log";
     "fail-syncs", "syncs of the disk fail", NOTHING, "the log is poisoned, never synced again";
     "fill-disk", "the disk is full", NOTHING, "said, and tried again";
@@ -101,6 +105,7 @@ pub(crate) const DUPLICATE: &str = "duplicate";
 pub(crate) const HOLD_WRITE: &str = "hold-write";
 pub(crate) const REPLAY_WRITE: &str = "replay-write";
 pub(crate) const DUPLICATE_EVENTS: &str = "duplicate-events";
+pub(crate) const COALESCE_EVENTS: &str = "coalesce-events";
 pub(crate) const DROP_EVENTS: &str = "drop-events";
 pub(crate) const FREEZE_VIEW: &str = "freeze-view";
 pub(crate) const COMPACT: &str = "compact";
@@ -156,6 +161,7 @@ pub fn name(what: &Do) -> &'static str {
         Do::ReplayWrite { .. } => REPLAY_WRITE,
         Do::BreakWatches { .. } => "break-watches",
         Do::DuplicateEvents { .. } => DUPLICATE_EVENTS,
+        Do::CoalesceEvents { .. } => COALESCE_EVENTS,
         Do::DropEvents { .. } => DROP_EVENTS,
         Do::ApiFault { fault, .. } => of_api(*fault),
         Do::FreezeView { .. } => FREEZE_VIEW,
@@ -173,6 +179,7 @@ pub fn name(what: &Do) -> &'static str {
             Tampering::Flip => "tamper-flip",
             Tampering::CutTail => "tamper-truncated-tail",
             Tampering::Empty => "tamper-emptied",
+            Tampering::Rollback => "tamper-rolled-back",
         },
         Do::FailSyncs { .. } => "fail-syncs",
         Do::FillDisk { .. } => "fill-disk",
@@ -207,9 +214,9 @@ fn within(rate_ppm: i64, bound_ppm: u32) -> bool {
     rate <= bound && rate * bound >= 1_000_000 * 1_000_000
 }
 
-/// What the faults of a scenario may break.
+/// The faults of a scenario, in the order of its steps.
 #[must_use]
-pub fn excuses(scenario: &Scenario) -> Vec<Excuse> {
+pub fn of(scenario: &Scenario) -> Vec<&'static str> {
     let config = config_of(scenario);
     let bound_ppm = config.leader_election.clock_rate_error_ppm;
     let mut faults: Vec<&'static str> = Vec::new();
@@ -230,8 +237,14 @@ pub fn excuses(scenario: &Scenario) -> Vec<Excuse> {
     if scenario.settings.unchecked {
         faults.push("clock-rate-beyond");
     }
+    faults
+}
+
+/// What the faults of a scenario may break.
+#[must_use]
+pub fn excuses(scenario: &Scenario) -> Vec<Excuse> {
     let mut excuses = Vec::new();
-    for fault in faults {
+    for fault in of(scenario) {
         for invariant in row(fault).may_break {
             let excuse = Excuse { invariant: *invariant, fault: fault.to_owned() };
             if !excuses.contains(&excuse) {

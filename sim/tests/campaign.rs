@@ -12,6 +12,9 @@ use rynxs_sim::fingerprint;
 use rynxs_sim::scenario::strategy::{Size, draw};
 use rynxs_sim::trial::trial;
 
+/// What shows a failure again.
+const SIMULATOR: &str = env!("CARGO_BIN_EXE_rynxs-sim");
+
 /// Runs of one campaign of `cargo test`; a count, so that every machine makes the same ones.
 const RUNS: u64 = 24;
 /// A campaign that takes longer hangs.
@@ -60,7 +63,7 @@ fn random_scenarios_break_no_invariant() {
         .iter()
         .map(|one| {
             let twice = if one.shown.takes_two() { " --twice" } else { "" };
-            format!("{}\nrynxs-sim replay --seed {}{twice}", one.shown, one.seed)
+            format!("{}\n{SIMULATOR} replay --seed {}{twice}", one.shown, one.seed)
         })
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));

@@ -3,6 +3,9 @@
 use rynxs_sim::enumerate::{At, Plan, enumerate, references};
 use rynxs_sim::scenario;
 
+/// What shows a failure again.
+const SIMULATOR: &str = env!("CARGO_BIN_EXE_rynxs-sim");
+
 /// Writes of one reference scenario that are reached at least: its records, its objects.
 const WRITES_AT_LEAST: u32 = 20;
 
@@ -19,7 +22,7 @@ fn is_settled(at: At) {
                 let (name, at, nth, seed) = (reference.name, at.name(), wrong.nth, plan.seed);
                 let text = scenario::write(&wrong.scenario, &wrong.why);
                 let which = format!("--scenario {name} --at {at} --write {nth} --seed {seed}");
-                format!("{text}rynxs-sim enumerate {which}")
+                format!("{text}{SIMULATOR} enumerate {which}")
             })
             .collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -3,6 +3,9 @@
 
 use rynxs_sim::frontier::{Cell, cell};
 
+/// What shows a failure again.
+const SIMULATOR: &str = env!("CARGO_BIN_EXE_rynxs-sim");
+
 /// R of the default settings.
 const DEADLINE_MS: u64 = 10_000;
 const SEEDS: std::ops::Range<u64> = 1..3;
@@ -15,7 +18,7 @@ fn sound(ratio: u32) -> Cell {
         .iter()
         .map(|(seed, shown)| {
             let place = format!("--deadline-ms {DEADLINE_MS} --ratio {ratio} --seeds 1");
-            format!("seed {seed}: {shown}\nrynxs-sim frontier {place} --seed {seed}")
+            format!("seed {seed}: {shown}\n{SIMULATOR} frontier {place} --seed {seed}")
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -12,6 +12,9 @@ use std::path::PathBuf;
 use rynxs_sim::scenario;
 use rynxs_sim::trial::trial_again;
 
+/// What shows a failure again.
+const SIMULATOR: &str = env!("CARGO_BIN_EXE_rynxs-sim");
+
 fn files() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("regressions");
     let entries = std::fs::read_dir(&folder).expect("the folder of the regressions is there");
@@ -45,7 +48,7 @@ fn whatever_failed_once_stays_green() {
             let trial = trial_again(&scenario, seed, twice);
             if !trial.shown.is_green() {
                 let twice = if trial.shown.takes_two() { " --twice" } else { "" };
-                let command = format!("rynxs-sim replay {name} --seed {seed}{twice}");
+                let command = format!("{SIMULATOR} replay {name} --seed {seed}{twice}");
                 wrong.push(format!("{}\n{command}", trial.shown));
             }
         }

@@ -26,8 +26,10 @@ pub(crate) struct Link {
     held: VecDeque<Option<Duration>>,
     /// After how long the next applies are repeated with the live version.
     replayed: VecDeque<Duration>,
-    /// Watch events shown twice, and left out, per mille.
+    /// Watch events shown twice, left out before a later one, and left out, per mille.
     pub(crate) events_doubled: u32,
+    /// See above.
+    pub(crate) events_coalesced: u32,
     /// See above.
     pub(crate) events_dropped: u32,
 }

@@ -2,6 +2,7 @@
 //! connection can break. What comes twice may come the second time behind later events, as from an
 //! older server behind the same load balancer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ use crate::world::World;
 const BURST: usize = 64;
 /// Most events behind which an event comes a second time.
 const BEHIND_MOST: usize = 4;
+/// How long events are gathered of which only the last one of each object may be shown.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(500);
 /// How often a stalled connection looks whether the partition is over: TCP's retransmissions.
 const RETRANSMIT: std::time::Duration = std::time::Duration::from_millis(500);
 
@@ -81,12 +84,20 @@ struct Carrier {
 impl Carrier {
     async fn carry(mut self, events: futures::stream::BoxStream<'static, Chunk>) {
         let mut bursts = events.ready_chunks(BURST);
-        while let Some(burst) = bursts.next().await {
+        while let Some(mut burst) = bursts.next().await {
             let latency_ms = self.world.latency_ms();
             let travel = self.machine.link(Server::Api, |link| link.latency(latency_ms));
             madsim::time::sleep(travel).await;
             while self.machine.link(Server::Api, |link| link.is_blocked(Way::Answers)) {
                 madsim::time::sleep(RETRANSMIT).await;
+            }
+            let coalesced = self.machine.link(Server::Api, |link| link.events_coalesced);
+            if coalesced > 0 {
+                madsim::time::sleep(GATHER).await;
+                while let Some(Some(more)) = bursts.next().now_or_never() {
+                    burst.extend(more);
+                }
+                burst = self.coalesce(burst, coalesced);
             }
             for chunk in burst {
                 if self.pass(chunk).is_err() {
@@ -96,11 +107,28 @@ impl Carrier {
         }
     }
 
+    /// Leaves out some of the events behind which a later one of the same object comes.
+    fn coalesce(&self, burst: Vec<Chunk>, per_mille: u32) -> Vec<Chunk> {
+        let mut later = BTreeSet::new();
+        let mut left: Vec<Chunk> = Vec::with_capacity(burst.len());
+        for chunk in burst.into_iter().rev() {
+            let name = chunk.as_ref().ok().and_then(|bytes| named(bytes));
+            let overtaken = name.is_some_and(|name| !later.insert(name));
+            match &chunk {
+                Ok(bytes) if overtaken && hits(per_mille) => {
+                    self.met(bytes, fault::COALESCE_EVENTS);
+                }
+                _ => left.push(chunk),
+            }
+        }
+        left.reverse();
+        left
+    }
+
     /// Hands one event over, or not, or twice.
     fn pass(&mut self, chunk: Chunk) -> Result<(), ()> {
         let (doubled, dropped) =
             self.machine.link(Server::Api, |link| (link.events_doubled, link.events_dropped));
-        let hits = |per_mille: u32| per_mille > 0 && thread_rng().gen_range(0..1_000) < per_mille;
         if hits(dropped) {
             if let Ok(bytes) = &chunk {
                 self.met(bytes, fault::DROP_EVENTS);
@@ -147,6 +175,16 @@ impl Carrier {
             self.world.note(&self.machine.name, Event::FaultHit { message, fault, change });
         }
     }
+}
+
+fn hits(per_mille: u32) -> bool {
+    per_mille > 0 && thread_rng().gen_range(0..1_000) < per_mille
+}
+
+/// The object that an event is about; bookmarks and errors are about none.
+fn named(event: &Bytes) -> Option<String> {
+    let name = serde_json::from_slice::<Seen<'_>>(event).ok()?.name();
+    Some(name).filter(|name| !name.is_empty())
 }
 
 /// The little of a watch event that the stream tells of.

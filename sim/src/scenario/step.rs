@@ -204,6 +204,28 @@ pub enum Tampering {
     CutTail,
     /// All records are deleted.
     Empty,
+    /// The bucket is brought back to what it was before: the younger half of the records is gone.
+    Rollback,
+}
+
+impl Tampering {
+    /// Every manipulation.
+    pub const ALL: [Self; 7] = [
+        Self::DeleteMiddle,
+        Self::DeleteLastButOne,
+        Self::Swap,
+        Self::Flip,
+        Self::CutTail,
+        Self::Empty,
+        Self::Rollback,
+    ];
+
+    /// Whether it may undo or hide what was done to the log before it: a swap undoes a swap, and
+    /// what is cut off shows nothing.
+    #[must_use]
+    pub fn may_hide(self) -> bool {
+        !matches!(self, Self::DeleteMiddle | Self::DeleteLastButOne)
+    }
 }
 
 /// What happens.
@@ -275,6 +297,9 @@ pub enum Do {
     BreakWatches { who: Who },
     /// Of 1,000 watch events so many are shown twice, the second time behind up to four others.
     DuplicateEvents { who: Who, per_mille: u32, for_ms: u64 },
+    /// Of 1,000 watch events behind which another one of the same object follows within half a
+    /// second, so many are left out: what happened in between shows in no event.
+    CoalesceEvents { who: Who, per_mille: u32, for_ms: u64 },
     /// Of 1,000 watch events so many are silently left out; open watches break when it ends.
     DropEvents { who: Who, per_mille: u32, for_ms: u64 },
 
@@ -335,6 +360,7 @@ impl Do {
             Self::Lose { per_mille, .. }
             | Self::Duplicate { per_mille, .. }
             | Self::DuplicateEvents { per_mille, .. }
+            | Self::CoalesceEvents { per_mille, .. }
             | Self::DropEvents { per_mille, .. }
             | Self::ApiFault { per_mille, .. }
             | Self::S3Fault { per_mille, .. }
@@ -373,6 +399,7 @@ impl Do {
             | Self::ReplayWrite { who, .. }
             | Self::BreakWatches { who }
             | Self::DuplicateEvents { who, .. }
+            | Self::CoalesceEvents { who, .. }
             | Self::DropEvents { who, .. }
             | Self::MoveToView { who, .. } => Some(*who),
             _ => None,

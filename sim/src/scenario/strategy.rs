@@ -1,7 +1,9 @@
 //! Scenarios drawn at random: proptest strategies over the data, so that what they can say is in
-//! one place. Each run has a *swarm* mask: most kinds of fault are off in most runs, because a run
-//! in which everything is broken finds only what breaks first.
+//! one place. Each run has a *swarm*: every fault and every plot is off in most runs, by itself,
+//! because a run in which everything is broken finds only what breaks first (Groce et al., *Swarm
+//! Testing*, ISSTA 2012).
 
+mod faults;
 mod plots;
 
 use proptest::collection::vec;
@@ -11,9 +13,9 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::{
-    AgentShape, ApiFault, Child, Clock, Do, Meddling, S3Fault, Scenario, Server, SessionShape,
-    Settings, Step, StoreKind, Way, Who,
+    AgentShape, Child, Clock, Do, Meddling, Scenario, SessionShape, Settings, Step, StoreKind, Who,
 };
+use faults::{Swarm, fault};
 
 /// How much happens in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,26 +80,28 @@ pub fn scenarios(size: Size) -> impl Strategy<Value = Scenario> {
         // A file has one writer, and nobody else has its keys.
         Bias::Rivals | Bias::Tamper => 0.0,
     };
-    let topology =
-        (1_u32..=5, 1_u32..=3, prop::bool::weighted(files), any::<[u32; 2]>(), settings());
-    topology.prop_flat_map(move |(replicas, api_views, file, mask, settings)| {
+    let topology = (1_u32..=5, 1_u32..=3, prop::bool::weighted(files), any::<Swarm>(), settings());
+    topology.prop_flat_map(move |(replicas, api_views, file, swarm, settings)| {
         // A single writer by nature.
         let replicas = if file { 1 } else { replicas };
         let store = if file { StoreKind::File } else { StoreKind::S3 };
         let clocks = vec(clock(), 0..=replicas as usize);
         let latency = (1_u64..5, 0_u64..40);
         let moments = vec(0..size.horizon_ms, 1..=4);
-        let faults = vec((fault(mask, replicas, api_views, file, size), close()), 0..=size.faults);
+        let faults = fault(swarm, faults::Place { replicas, api_views, file }, size);
+        let faults = vec((faults, close()), 0..=size.faults);
         let users = vec((user(size), close()), 1..=size.edits);
         let steps = (moments, users, faults).prop_map(move |(moments, users, faults)| {
             let users = users.into_iter().map(|(step, close)| (vec![step], close));
             let all = users.chain(faults);
             all.flat_map(|(steps, close)| gather(steps, close, &moments, size)).collect::<Vec<_>>()
         });
-        (clocks, latency, steps).prop_map(move |(clocks, (least, more), drawn)| {
+        let all = (clocks, latency, steps, core(replicas));
+        all.prop_map(move |(clocks, (least, more), drawn, core)| {
             let mut steps: Vec<Step> = (0..size.team.max(1)).map(member).collect();
             steps.extend(drawn);
             steps.sort_by_key(|step| step.at_ms);
+            unhidden(&mut steps);
             Scenario {
                 replicas,
                 api_views,
@@ -107,11 +111,25 @@ pub fn scenarios(size: Size) -> impl Strategy<Value = Scenario> {
                 latency_ms: (least, least + more),
                 steps,
                 heal_at_ms: size.horizon_ms,
-                core: Vec::new(),
+                core,
                 unsteady: false,
             }
         })
     })
+}
+
+/// Leaves out what somebody with the bucket's keys does to the log if it could hide what was done
+/// before: then nobody could be asked to notice that.
+fn unhidden(steps: &mut Vec<Step>) {
+    let mut changed = false;
+    steps.retain(|step| match step.what {
+        Do::Tamper { how } if changed => !how.may_hide(),
+        Do::Tamper { .. } => {
+            changed = true;
+            true
+        }
+        _ => true,
+    });
 }
 
 /// One Agent of the team; a tenth of a second after the one before.
@@ -145,34 +163,48 @@ fn gather(
     steps
 }
 
+/// Which replicas come back when the faults stop: mostly all.
+fn core(replicas: u32) -> BoxedStrategy<Vec<u32>> {
+    let some = prop::sample::subsequence((0..replicas).collect::<Vec<_>>(), 1..=replicas as usize);
+    prop_oneof![5 => Just(Vec::new()), 1 => some].boxed()
+}
+
 fn settings() -> impl Strategy<Value = Settings> {
-    (option::weighted(0.2, 1_u32..8), option::weighted(0.2, 1_u32..4)).prop_map(
-        |(max_events, concurrency)| Settings { max_events, concurrency, ..Settings::default() },
+    let records = (option::weighted(0.2, 1_u32..8), option::weighted(0.2, 1_u32..4));
+    let times = (option::weighted(0.2, 8_000_u64..60_000), option::weighted(0.2, 60_u64..300));
+    (election(), records, times).prop_map(
+        |(election, (max_events, concurrency), (append_deadline_ms, resync_s))| Settings {
+            max_events,
+            concurrency,
+            append_deadline_ms,
+            resync_s,
+            ..election
+        },
     )
+}
+
+/// The election's times: mostly the defaults, else quicker or slower ones that keep its
+/// inequalities.
+fn election() -> impl Strategy<Value = Settings> {
+    let times = |(lease_s, renew, retry, request, grace): (u64, u64, u64, u64, u64)| Settings {
+        lease_s: Some(lease_s),
+        renew_deadline_ms: Some(renew),
+        retry_period_ms: Some(retry),
+        request_timeout_ms: Some(request),
+        stop_grace_ms: Some(grace),
+        ..Settings::default()
+    };
+    prop_oneof![
+        6 => Just(Settings::default()),
+        1 => Just((8, 5_000, 1_000, 2_000, 2_000)).prop_map(times),
+        1 => Just((30, 20_000, 3_000, 5_000, 5_000)).prop_map(times),
+    ]
 }
 
 /// Clocks within the default bound of 5 %.
 fn clock() -> impl Strategy<Value = Clock> {
     (-47_000_i64..=50_000, -5_000_i64..5_000)
         .prop_map(|(rate_ppm, wall_offset_ms)| Clock { rate_ppm, wall_offset_ms })
-}
-
-/// Whom a fault is about: mostly the leader, who has something to lose.
-fn who(replicas: u32) -> impl Strategy<Value = Who> {
-    prop_oneof![
-        4 => Just(Who::Leader),
-        1 => Just(Who::Standby),
-        2 => (0..replicas).prop_map(Who::Replica),
-        1 => Just(Who::All),
-    ]
-}
-
-fn server() -> impl Strategy<Value = Server> {
-    prop_oneof![Just(Server::Any), Just(Server::Api), Just(Server::S3)]
-}
-
-fn way() -> impl Strategy<Value = Way> {
-    prop_oneof![Just(Way::Both), Just(Way::Requests), Just(Way::Answers)]
 }
 
 fn name(prefix: &'static str, most: u32) -> impl Strategy<Value = String> {
@@ -262,179 +294,6 @@ fn user(size: Size) -> impl Strategy<Value = Step> {
     (0..size.horizon_ms, what).prop_map(|(at_ms, what)| Step { at_ms, what })
 }
 
-fn api_fault() -> impl Strategy<Value = ApiFault> {
-    prop_oneof![
-        Just(ApiFault::TooManyRequests),
-        Just(ApiFault::FailsBefore),
-        Just(ApiFault::FailsAfter),
-        Just(ApiFault::Unavailable),
-        Just(ApiFault::TimesOutAfter),
-        Just(ApiFault::DeniesWrites),
-        Just(ApiFault::LeaseConflicts),
-    ]
-}
-
-fn s3_fault() -> impl Strategy<Value = S3Fault> {
-    prop_oneof![
-        Just(S3Fault::SlowDown),
-        Just(S3Fault::FailsBefore),
-        Just(S3Fault::FailsAfter),
-        Just(S3Fault::Conflict),
-        Just(S3Fault::RequestTimeout),
-        Just(S3Fault::ExpiredToken),
-        Just(S3Fault::ResetAfter),
-    ]
-}
-
-/// A fault that the mask lets happen, or several that only together make a plot; and when.
-fn fault(
-    mask: [u32; 2],
-    replicas: u32,
-    views: u32,
-    file: bool,
-    size: Size,
-) -> impl Strategy<Value = Vec<Step>> {
-    let kinds = kinds(replicas, views, file);
-    // Each kind is on in a quarter of the runs.
-    let on: Vec<_> = kinds
-        .into_iter()
-        .enumerate()
-        .filter(|(index, _)| (mask[0] & mask[1]) >> index & 1 == 1)
-        .map(|(_, kind)| kind)
-        .collect();
-    let single = if on.is_empty() {
-        who(replicas).prop_map(|who| Do::Crash { who, back_after_ms: 5_000 }).boxed()
-    } else {
-        prop::strategy::Union::new(on).boxed()
-    };
-    let single = single.prop_map(|what| vec![Step { at_ms: 0, what }]);
-    let (singles, plots) = match size.bias {
-        Bias::Rivals | Bias::Tamper => (1, 3),
-        _ if file => (2, 1),
-        Bias::Mix | Bias::File | Bias::Sessions => (5, 1),
-    };
-    let what = prop_oneof![singles => single, plots => plots::plot(file, size)];
-    (1_000..size.horizon_ms, what).prop_map(|(at_ms, steps)| {
-        let later = |step: Step| Step { at_ms: step.at_ms + at_ms, ..step };
-        steps.into_iter().map(later).collect()
-    })
-}
-
-/// Spans in which something is broken, milliseconds: from a hiccup to several leases.
-fn span() -> impl Strategy<Value = u64> {
-    prop_oneof![500_u64..5_000, 5_000_u64..60_000]
-}
-
-fn per_mille() -> impl Strategy<Value = u32> {
-    prop_oneof![1_u32..100, 100_u32..1_000]
-}
-
-/// All kinds of faults that break nothing for good.
-fn kinds(replicas: u32, views: u32, file: bool) -> Vec<BoxedStrategy<Do>> {
-    let who = || who(replicas);
-    let mut kinds = vec![
-        (who(), span()).prop_map(|(who, back_after_ms)| Do::Crash { who, back_after_ms }).boxed(),
-        (who(), 1_u32..40, any::<bool>(), span())
-            .prop_map(|(who, nth, applied, back_after_ms)| Do::CrashAtWrite {
-                who,
-                nth,
-                applied,
-                back_after_ms,
-            })
-            .boxed(),
-        (who(), 1_u32..40).prop_map(|(who, nth)| Do::LoseAnswer { who, nth }).boxed(),
-        (who(), 1_u32..200, span())
-            .prop_map(|(who, nth, back_after_ms)| Do::CrashAtAwait { who, nth, back_after_ms })
-            .boxed(),
-        (who(), span()).prop_map(|(who, back_after_ms)| Do::Stop { who, back_after_ms }).boxed(),
-        (1_u32..4, 4_000_u64..30_000)
-            .prop_map(|(image, pause_ms)| Do::Upgrade { image, pause_ms })
-            .boxed(),
-        (who(), span()).prop_map(|(who, for_ms)| Do::Freeze { who, for_ms }).boxed(),
-    ];
-    kinds.extend(network_kinds(replicas));
-    kinds.extend(api_kinds(replicas, views));
-    if file {
-        kinds.push((0_u32..3).prop_map(|count| Do::FailSyncs { count }).boxed());
-        kinds.push(
-            (0_u64..4_000, span())
-                .prop_map(|(free_bytes, for_ms)| Do::FillDisk { free_bytes, for_ms })
-                .boxed(),
-        );
-        kinds.push(
-            (any::<bool>(), span())
-                .prop_map(|(torn, back_after_ms)| Do::PowerLoss { torn, back_after_ms })
-                .boxed(),
-        );
-    } else {
-        kinds.push(
-            (s3_fault(), per_mille(), span())
-                .prop_map(|(fault, per_mille, for_ms)| Do::S3Fault { fault, per_mille, for_ms })
-                .boxed(),
-        );
-    }
-    kinds
-}
-
-fn network_kinds(replicas: u32) -> Vec<BoxedStrategy<Do>> {
-    let who = || who(replicas);
-    vec![
-        (who(), server(), way(), span())
-            .prop_map(|(who, server, way, for_ms)| Do::Partition { who, server, way, for_ms })
-            .boxed(),
-        (who(), server(), way(), per_mille(), span())
-            .prop_map(|(who, server, way, per_mille, for_ms)| Do::Lose {
-                who,
-                server,
-                way,
-                per_mille,
-                for_ms,
-            })
-            .boxed(),
-        (who(), per_mille(), span())
-            .prop_map(|(who, per_mille, for_ms)| Do::Duplicate { who, per_mille, for_ms })
-            .boxed(),
-        (who(), server(), 10_u64..3_000, span())
-            .prop_map(|(who, server, more_ms, for_ms)| Do::Slow { who, server, more_ms, for_ms })
-            .boxed(),
-        (who(), server(), span())
-            .prop_map(|(who, server, for_ms)| Do::HoldWrite { who, server, for_ms })
-            .boxed(),
-        (who(), span()).prop_map(|(who, for_ms)| Do::ReplayWrite { who, for_ms }).boxed(),
-        who().prop_map(|who| Do::BreakWatches { who }).boxed(),
-        (who(), per_mille(), span())
-            .prop_map(|(who, per_mille, for_ms)| Do::DuplicateEvents { who, per_mille, for_ms })
-            .boxed(),
-        (who(), per_mille(), span())
-            .prop_map(|(who, per_mille, for_ms)| Do::DropEvents { who, per_mille, for_ms })
-            .boxed(),
-        // Within the bound that the default settings allow for.
-        (who(), -47_000_i64..=50_000)
-            .prop_map(|(who, rate_ppm)| Do::ClockRate { who, rate_ppm })
-            .boxed(),
-        (who(), 0_i64..60_000, -60_000_i64..60_000)
-            .prop_map(|(who, mono_ms, wall_ms)| Do::ClockJump { who, mono_ms, wall_ms })
-            .boxed(),
-    ]
-}
-
-fn api_kinds(replicas: u32, views: u32) -> Vec<BoxedStrategy<Do>> {
-    let who = || who(replicas);
-    vec![
-        (api_fault(), per_mille(), span())
-            .prop_map(|(fault, per_mille, for_ms)| Do::ApiFault { fault, per_mille, for_ms })
-            .boxed(),
-        (0..views, span()).prop_map(|(view, for_ms)| Do::FreezeView { view, for_ms }).boxed(),
-        (who(), 0..views).prop_map(|(who, view)| Do::MoveToView { who, view }).boxed(),
-        span().prop_map(|for_ms| Do::StallControllers { for_ms }).boxed(),
-        Just(Do::Compact {}).boxed(),
-        Just(Do::DeleteLease {}).boxed(),
-        prop_oneof![Just(String::new()), Just("somebody".to_owned())]
-            .prop_map(|holder| Do::EditLease { holder })
-            .boxed(),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -442,21 +301,16 @@ mod tests {
     #[test]
     fn a_seed_always_draws_the_same_scenario_and_each_can_be_run() {
         let mut kinds = std::collections::BTreeSet::new();
-        for seed in 0..300 {
+        for seed in 0..2_000 {
             let scenario = draw(seed, Size::default());
             assert_eq!(scenario, draw(seed, Size::default()));
             scenario.check().expect("drawn scenarios can be run");
-            let faults = scenario.steps.iter().filter(|step| !crate::world::is_users(&step.what));
-            kinds.extend(faults.map(|step| crate::fault::name(&step.what)));
+            let config = crate::world::config_of(&scenario);
+            assert!(config.validate().is_ok(), "{:?}", config.validate());
+            kinds.extend(crate::fault::of(&scenario));
         }
-        // All but those that break something for good, and the rates beyond the bound.
-        let never: Vec<_> = crate::fault::TABLE
-            .iter()
-            .map(|row| row.fault)
-            .filter(|fault| !kinds.contains(fault))
-            .collect();
-        let expected = ["clock-rate-beyond", "s3-ignores-condition", "bit-rot"];
-        let for_good = |fault: &&str| expected.contains(fault) || fault.starts_with("tamper-");
-        assert!(never.iter().all(for_good), "never drawn: {never:?}");
+        let rows = crate::fault::TABLE.iter().map(|row| row.fault);
+        let never: Vec<_> = rows.filter(|fault| !kinds.contains(fault)).collect();
+        assert_eq!(never, Vec::<&str>::new(), "never drawn");
     }
 }

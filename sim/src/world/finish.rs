@@ -100,7 +100,7 @@ impl World {
     }
 
     /// The log as it is, key and text of each record.
-    fn log(&self) -> Vec<(String, String)> {
+    pub(super) fn log(&self) -> Vec<(String, String)> {
         match self.0.scenario.store {
             StoreKind::S3 => {
                 let objects = self.0.s3.objects(BUCKET).into_iter();

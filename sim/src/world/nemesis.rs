@@ -20,8 +20,7 @@ impl World {
             self.do_for_users(what);
             return;
         }
-        // What changes nothing is nothing to be noticed.
-        if matches!(what, Do::Tamper { how } if self.log_keys().len() < least_records(*how)) {
+        if self.has_nothing_to_spoil(what) {
             return;
         }
         let fault = fault::name(what);
@@ -218,6 +217,11 @@ impl World {
                     adjust(&mut link.events_doubled, per_mille, on);
                 });
             }
+            Do::CoalesceEvents { who, per_mille, for_ms } => {
+                self.for_links(what, who, Server::Api, for_ms, move |link, on| {
+                    adjust(&mut link.events_coalesced, per_mille, on);
+                });
+            }
             Do::DropEvents { who, per_mille, for_ms } => {
                 self.for_links(what, who, Server::Api, for_ms, move |link, on| {
                     adjust(&mut link.events_dropped, per_mille, on);
@@ -333,6 +337,18 @@ impl World {
         }
     }
 
+    /// What changes nothing is nothing to be noticed; and a log that nothing was done by yet, spoilt
+    /// for good, leaves a run in which nothing is ever done.
+    fn has_nothing_to_spoil(&self, what: &Do) -> bool {
+        let least = match what {
+            Do::Tamper { how } => least_records(*how),
+            Do::IgnoreCondition {} | Do::BitRot { .. } => 1,
+            _ => return false,
+        };
+        let log = self.log();
+        log.len() < least || !log.iter().any(|(_, text)| text.contains("\"ActionApplied\""))
+    }
+
     fn tamper(&self, how: Tampering) {
         let (s3, keys) = (&self.0.s3, self.log_keys());
         let (Some(last), middle) = (keys.last(), keys.len() / 2) else { return };
@@ -366,6 +382,12 @@ impl World {
             Tampering::CutTail => {
                 s3.erase(BUCKET, last);
                 tell(last, "is DELETED");
+            }
+            Tampering::Rollback => {
+                tell(last, "and all behind the middle are DELETED");
+                for key in &keys[middle..] {
+                    s3.erase(BUCKET, key);
+                }
             }
             Tampering::Empty => {
                 tell(last, "and all before it are DELETED");
@@ -426,6 +448,7 @@ impl World {
 const fn least_records(how: Tampering) -> usize {
     match how {
         Tampering::DeleteMiddle | Tampering::DeleteLastButOne | Tampering::Swap => 3,
+        Tampering::Rollback => 2,
         Tampering::Flip | Tampering::CutTail | Tampering::Empty => 1,
     }
 }

@@ -53,6 +53,27 @@ fn watch_history_is_compacted_under_a_takeover() {
 }
 
 #[test]
+fn an_agent_is_deleted_and_made_anew_between_two_events() {
+    let (who, per_mille, for_ms) = (Who::All, 1_000, 60_000);
+    let anew = AgentShape { value: 2, ..AgentShape::default() };
+    let story = until(90_000)
+        .at(0, agent("a", 1))
+        .at(20_000, Do::CoalesceEvents { who, per_mille, for_ms })
+        .at(25_000, Do::RecreateAgent { name: "a".to_owned(), agent: anew })
+        .at(40_000, agent("a", 3));
+    for seen in play(&story, 1..5) {
+        seen.excuses_only(&[]);
+        assert!(!seen.met("coalesce-events").is_empty(), "seed {}: nothing was hidden", seen.seed);
+        let shown = |line: &Line| {
+            let Event::Watched { kind, object, .. } = &line.event else { return false };
+            kind == "DELETED" && object == "Agent/agents/a"
+        };
+        assert!(seen.when(shown).is_empty(), "seed {}: the deletion was shown", seen.seed);
+        assert_eq!(seen.told("AgentDeleted").len(), 1, "seed {}", seen.seed);
+    }
+}
+
+#[test]
 fn a_quota_refuses_writes_for_a_while() {
     let quota = Do::ApiFault { fault: ApiFault::DeniesWrites, per_mille: 1_000, for_ms: 60_000 };
     let story = until(120_000)

@@ -69,6 +69,11 @@ fn a_cut_tail_below_a_stamp_halts_the_next_leader() {
 }
 
 #[test]
+fn a_bucket_brought_back_below_a_stamp_halts_the_next_leader() {
+    is_noticed(Tampering::Rollback);
+}
+
+#[test]
 fn an_emptied_log_is_refused_by_the_next_leader() {
     is_noticed(Tampering::Empty);
 }

@@ -3,10 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::{
-    AgentShape, Bias, Child, Do, Meddling, Server, SessionShape, Size, Step, Way, Who, name,
-};
-use crate::scenario::{ApiFault, Tampering};
+use super::{AgentShape, Bias, Child, Do, Meddling, SessionShape, Size, Step, Who, name};
+use crate::scenario::{ApiFault, Server, Tampering, Way};
 
 /// Longer than a lease of 15 s and what follows it.
 fn beyond_lease() -> impl Strategy<Value = u64> {
@@ -26,32 +24,35 @@ fn steps(steps: Vec<(u64, Do)>) -> Vec<Step> {
     steps.into_iter().map(|(at_ms, what)| Step { at_ms, what }).collect()
 }
 
-/// Any of them; times count from the plot's beginning.
-pub(super) fn plot(file: bool, size: Size) -> BoxedStrategy<Vec<Step>> {
+/// A plot, and how often it is drawn among those that are on.
+type Plot = (u32, BoxedStrategy<Vec<Step>>);
+
+/// All of them; times count from the plot's beginning.
+pub(super) fn plots(file: bool, size: Size) -> Vec<Plot> {
     let agents = size.agents;
     match size.bias {
-        _ if file => return torn(agents).boxed(),
-        Bias::Rivals => {
-            let plots = prop_oneof![duel(agents), deaf(agents), slow_clock(agents), late_release()];
-            return plots.boxed();
-        }
-        Bias::Tamper => return tampered(agents).boxed(),
-        Bias::Mix | Bias::File | Bias::Sessions => {}
+        _ if file => vec![(1, torn(agents).boxed())],
+        Bias::Rivals => vec![
+            (1, duel(agents).boxed()),
+            (1, deaf(agents).boxed()),
+            (1, slow_clock(agents).boxed()),
+            (1, late_release().boxed()),
+        ],
+        Bias::Tamper => vec![(4, tampered(agents).boxed()), (1, unconditional(agents).boxed())],
+        Bias::Mix | Bias::File | Bias::Sessions => vec![
+            (3, zombie(agents).boxed()),
+            (1, late_record(agents).boxed()),
+            (2, late_create(agents).boxed()),
+            (2, replayed(agents).boxed()),
+            (1, ambiguous_release().boxed()),
+            (2, race_for_a_seq().boxed()),
+            (1, flapping().boxed()),
+            (1, throttled().boxed()),
+            (1, lost_job(agents).boxed()),
+            (2, repeated_events(agents).boxed()),
+            (2, duel(agents).boxed()),
+        ],
     }
-    prop_oneof![
-        3 => zombie(agents),
-        1 => late_record(agents),
-        2 => late_create(agents),
-        2 => replayed(agents),
-        1 => ambiguous_release(),
-        2 => race_for_a_seq(),
-        1 => flapping(),
-        1 => throttled(),
-        1 => lost_job(agents),
-        2 => repeated_events(agents),
-        2 => duel(agents),
-    ]
-    .boxed()
 }
 
 /// Both writes of a leader are under way while it stands still beyond its lease; its agent is
@@ -130,10 +131,22 @@ fn tampered(agents: u32) -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Tampering::DeleteLastButOne),
         1 => Just(Tampering::Swap),
         1 => Just(Tampering::Flip),
+        1 => Just(Tampering::CutTail),
+        1 => Just(Tampering::Rollback),
+        1 => Just(Tampering::Empty),
     ];
     (how, 20_000_u64..60_000, edits(agents, 0, 15_000)).prop_map(|(how, at, edits)| {
         let crash = Do::Crash { who: Who::Leader, back_after_ms: 1_000 };
         steps(edits.into_iter().chain([(at, Do::Tamper { how }), (at + 500, crash)]).collect())
+    })
+}
+
+/// A store stops to keep its condition under a leader that stands still with an append under way,
+/// and whoever comes next must notice.
+fn unconditional(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    zombie(agents).prop_map(|mut steps| {
+        steps.insert(0, Step { at_ms: 0, what: Do::IgnoreCondition {} });
+        steps
     })
 }
 
