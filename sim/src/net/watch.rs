@@ -112,7 +112,7 @@ impl Carrier {
         let mut later = BTreeSet::new();
         let mut left: Vec<Chunk> = Vec::with_capacity(burst.len());
         for chunk in burst.into_iter().rev() {
-            let name = chunk.as_ref().ok().and_then(|bytes| named(bytes));
+            let name = chunk.as_ref().ok().and_then(named);
             let overtaken = name.is_some_and(|name| !later.insert(name));
             match &chunk {
                 Ok(bytes) if overtaken && hits(per_mille) => {

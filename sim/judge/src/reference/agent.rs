@@ -15,9 +15,6 @@ use super::quantity;
 use super::spec::{agent_problem, change_problem, mode, size};
 use super::wanted::{Subject, agent_document, of_agent};
 
-/// Specs that are tried as the one in force while the newest is refused.
-const EARLIER_MAX: usize = 8;
-
 /// Looks at one living Agent.
 pub(super) fn look(cluster: &Cluster, agent: &str, value: &Value) -> Look {
     match check(cluster, agent, value) {
@@ -80,8 +77,12 @@ fn in_force<'a>(
     if problem.is_none() && accepted == Some(true) {
         return Ok(vec![spec]);
     }
-    let before = earlier(cluster, name, value);
-    let conflicts = before.iter().any(|before| change_problem(before, spec).is_some());
+    let mut before = earlier(cluster, name, value);
+    if problem.is_none() {
+        // Acceptable by itself, it is refused because of the one in force.
+        before.retain(|before| change_problem(before, spec).is_some());
+    }
+    let conflicts = !before.is_empty();
     match (problem, accepted) {
         (Some(problem), Some(true) | None) => {
             Err(format!("Accepted is {accepted:?}, but {problem} cannot be accepted"))
@@ -99,7 +100,7 @@ fn earlier<'a>(cluster: &'a Cluster, name: &str, value: &Value) -> Vec<&'a Value
     let specs = cluster.earlier.get(uid_of(value)).map_or(&[][..], Vec::as_slice);
     let specs = specs.iter().filter(|spec| generation(spec) != generation(value));
     let specs = specs.map(|value: &Arc<Value>| &value["spec"]).rev();
-    specs.filter(|spec| agent_problem(name, spec).is_none()).take(EARLIER_MAX).collect()
+    specs.filter(|spec| agent_problem(name, spec).is_none()).collect()
 }
 
 /// The spec in force of an Agent that others ask about; none if there is none that is known: an
