@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rynxs_core::event::{Drift, Event, FailureReason, Verb};
@@ -166,6 +167,14 @@ async fn nothing_is_appended_or_written_while_nothing_changes() {
         .cloned()
         .collect();
     assert!(others.is_empty(), "only watches, and lists at a resync: {others:?}");
+    let mut by_kind: BTreeMap<&str, usize> = BTreeMap::new();
+    let since = world.requests().split_off(requests);
+    for line in &since {
+        *by_kind.entry(line.split('?').next().unwrap_or(line)).or_default() += 1;
+    }
+    // A watch a minute and a list every ten, and one of each that was under way.
+    let most = 1_500 / 60 + 1_500 / 600 + 2;
+    assert!(by_kind.values().all(|count| *count <= most), "{by_kind:?}");
     let counted = world.signals.count(|signal| matches!(signal, Signal::EventAppended(_)));
     assert_eq!(counted, world.log.events().len(), "every event is counted once");
     leader.stop().await;

@@ -4,7 +4,7 @@
 //! killed leader, a zombie. Everything that is claimed is then checked against what the servers
 //! saw. No operator code knows of the game.
 
-mod compare;
+pub mod compare;
 mod files;
 mod follow;
 pub mod gate;

@@ -142,3 +142,62 @@ impl Report {
 fn ms(milliseconds: u64) -> String {
     span(std::time::Duration::from_millis(milliseconds))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let log = Verified {
+            log: "log".into(),
+            log_id: "id".into(),
+            records: 62,
+            events: 580,
+            epochs: 3,
+            decisions: 70,
+            decisions_not_rederivable: 0,
+            head_seq: 61,
+            head_hash: "ab12".into(),
+            state_hash: "cd34".into(),
+            took_ms: 40,
+            notes: Vec::new(),
+        };
+        let take_over =
+            TakeOver { cause: "killed", epoch: 40, to_epoch_ms: 8_100, to_write_ms: Some(8_400) };
+        Report {
+            replicas: 3,
+            resources: 12,
+            ready_ms: 900,
+            take_overs: vec![take_over],
+            zombie: None,
+            idle: None,
+            refused: Refused { log: 1, resource_version: 12, policy: 2 },
+            repaired: 1,
+            peak_memory_kib: Some(22_000),
+            log,
+            comparison: Comparison { objects: 75, differences: Vec::new() },
+            folder: "demo".into(),
+            refuted: vec!["something".into()],
+            took_ms: 25_700,
+        }
+    }
+
+    #[test]
+    fn the_table_says_everything_that_was_measured() {
+        let expected = "  replicas           3
+  resources          12 Agents and Sessions, ready after 900 ms
+  log                62 records, 580 events
+  epochs             3
+  take-over          killed: new epoch after 8.1 s, first write after 8.4 s
+  refused writes     1 by the log (412), 12 by resourceVersion (409), 2 by policy (403)
+  memory             22 MiB, the largest replica at its peak
+  repaired           1 torn line, recorded in the log
+  verified           chain, epochs, 70 decisions made again, in 40 ms
+  live against log   75 objects, 0 differences
+  head               61 ab12
+  took               25.7 s
+  REFUTED            something
+";
+        assert_eq!(report().table(), expected);
+    }
+}

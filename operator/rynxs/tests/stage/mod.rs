@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+#[cfg(target_os = "linux")]
 pub mod held_disk;
 
 use std::path::Path;
