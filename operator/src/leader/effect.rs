@@ -16,7 +16,7 @@ use rynxs_core::state::{LogInfo, PendingAction};
 use serde_json::Value;
 
 use super::settle::{Higher, LogView};
-use crate::informer::{Cache, Entry, Managed};
+use crate::informer::{Cache, Entry, Managed, Owner};
 use crate::kube::{
     Incarnation, KubeClient, KubeError, Provenance, SessionDelete, StampedApply, Written,
     without_others,
@@ -137,9 +137,9 @@ impl Effect<'_> {
 
     async fn update(&mut self) -> Step<Outcome> {
         let known = self.tools.cache.get(self.object());
-        let at = known.filter(|entry| self.may_write(entry).is_ok()).map(|entry| entry.at());
-        let Some(at) = at else { return self.write_over().await };
-        match self.apply_at(&at).await? {
+        let known = known.filter(|entry| self.may_write(entry).is_ok());
+        let Some(entry) = known else { return self.write_over().await };
+        match self.apply_over(&entry).await? {
             Ok(written) => Ok(self.applied(&written)),
             // Ours is not the newest version (409), or not the living incarnation (422 by some
             // servers, as uid is immutable): look afresh.
@@ -160,7 +160,7 @@ impl Effect<'_> {
             if let Err(hurdle) = self.may_write(&entry) {
                 return self.overcome(hurdle).await;
             }
-            match self.apply_at(&entry.at()).await? {
+            match self.apply_over(&entry).await? {
                 Ok(written) => return Ok(self.applied(&written)),
                 Err(error) if error.code() == 409 => {}
                 // The uid is immutable, so 422 may also say that it is another object by now.
@@ -290,17 +290,21 @@ impl Effect<'_> {
         if *stamp > self.order.stamp {
             return Err(Hurdle::Stamp(*stamp, log.clone()));
         }
-        // A claim that somebody deleted stays for as long as a pod uses it, and that pod may be of
-        // what stands behind it: what else the agent is to become must not wait for that.
+        // A claim that is deleted stays for as long as a pod uses it, and that pod may be of what
+        // stands behind it: what else the agent is to become must not wait for that, whoever the
+        // claim belonged to.
         let held = self.object().kind == Kind::PersistentVolumeClaim
             && matches!(self.order.pending.action.verb, Verb::Create | Verb::Update);
-        if entry.deleting && !held {
-            return Err(Hurdle::Deleting);
+        if entry.deleting {
+            return if held { Ok(()) } else { Err(Hurdle::Deleting) };
         }
-        match (owner, self.owner_after()) {
-            (Some(before), Some(after)) if before.uid.as_str() != after => Err(Hurdle::Owner),
-            _ => Ok(()),
-        }
+        if self.moves(owner.as_ref()) { Err(Hurdle::Owner) } else { Ok(()) }
+    }
+
+    /// Whether the object would go from one owner to another, which the policies refuse.
+    fn moves(&self, owner: Option<&Owner>) -> bool {
+        let both = owner.zip(self.owner_after());
+        both.is_some_and(|(before, after)| before.uid.as_str() != after)
     }
 
     fn owner_after(&self) -> Option<&str> {
@@ -347,9 +351,18 @@ impl Effect<'_> {
         Ok(self.tools.kube.apply(apply).await)
     }
 
-    async fn apply_at(&mut self, at: &Incarnation) -> Step<Result<Written, KubeError>> {
-        let manifest = self.manifest()?;
-        let apply = StampedApply::update(self.object(), manifest, &self.provenance(), at);
+    async fn apply_over(&mut self, entry: &Entry) -> Step<Result<Written, KubeError>> {
+        let mut manifest = self.manifest()?;
+        let owner = entry.managed().and_then(|managed| managed.owner.as_ref());
+        if entry.deleting
+            && self.moves(owner)
+            && let Some(metadata) = manifest["metadata"].as_object_mut()
+        {
+            // What goes needs no owner any more; it may lose one, and not get another.
+            metadata.remove("ownerReferences");
+        }
+        let at = entry.at();
+        let apply = StampedApply::update(self.object(), manifest, &self.provenance(), &at);
         let answer = self.apply(apply).await?;
         Ok(self.noted(answer))
     }
