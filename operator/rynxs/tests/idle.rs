@@ -29,7 +29,7 @@ async fn an_idle_cluster_appends_nothing_and_asks_for_its_lease_only() {
     // Whatever reaches the store is counted, and is not idle.
     assert!(idle.requests.iter().all(|sent| sent.kind.is_idle()), "{}", told(&idle));
     for sent in idle.requests.iter().filter(|sent| sent.kind.verb == "watch") {
-        // Of one kind each replica has one watch at most, which ends at most once in so short a time.
+        // Of a kind each replica has one watch at most, which ends at most once in so short a time.
         let most = if sent.kind.resource == "leases" { 2 * 3 } else { 2 };
         assert!(sent.count <= most, "{}", told(&idle));
     }
