@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::cluster::{Cluster, Look, condition, expect, expect_status};
 use super::compare::difference;
 use super::names::{
-    STAMP, annotation, children_of, generation, is_deleting, is_held, kind_of, owner_uid, parts,
-    uid_of,
+    STAMP, annotation, children_of, generation, is_deleting, is_held, is_marked, kind_of,
+    owner_uid, parts, uid_of,
 };
 use super::quantity;
 use super::spec::{agent_problem, change_problem, mode, size};
@@ -150,13 +150,18 @@ pub(super) fn hurdle(
             _ => Err(format!("{object} is a person's, but Degraded does not say NameConflict")),
         };
     }
-    let held = have.filter(|have| is_deleting(have) && is_held(have));
+    // Deleted by a person or the garbage collector: the operator marks what it deletes.
+    let held = have.filter(|have| is_deleting(have) && is_held(have) && !is_marked(have));
     match (differs, why) {
         (None, _) if held.is_some() || !have.is_some_and(|have| is_deleting(have)) => {
             Ok(Reach::All)
         }
-        // Nobody mends what goes as soon as its own pod does not use it any more.
-        (Some(_), _) if held.and_then(|held| owner_uid(held)) == Some(uid_of(subject)) => {
+        // Nobody mends what goes as soon as no pod uses it any more; it may have lost its owner.
+        (Some(_), _)
+            if held.is_some_and(|held| {
+                owner_uid(held).is_none_or(|owner| owner == uid_of(subject))
+            }) =>
+        {
             Ok(Reach::All)
         }
         (None, _) => Err(format!("{object} is being deleted")),

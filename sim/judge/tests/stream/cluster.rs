@@ -128,6 +128,9 @@ fn what_a_person_edits_while_it_goes_is_not_mended() {
     edited["metadata"]["deletionTimestamp"] = json!("2026-09-21T00:00:01Z");
     edited["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
     assert_eq!(lacks_with(&story, &name, &edited), None);
+    let mut lost = edited.clone();
+    lost["metadata"]["ownerReferences"] = json!([]);
+    assert_eq!(lacks_with(&story, &name, &lost), None);
     edited["metadata"]["ownerReferences"][0]["uid"] = json!("of-another");
     assert!(lacks_with(&story, &name, &edited).is_some(), "it is that of another Agent");
 }
