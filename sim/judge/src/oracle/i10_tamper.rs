@@ -1,11 +1,11 @@
 //! I10: each listed manipulation of the log is detected, or listed as undetectable.
 //!
 //! Two kinds of lines: a manipulation of a copy of the final log (`Tampered`), which the binary's
-//! own reader must notice; and a fault `tamper-…` or `bit-rot`, after which some replica must halt
-//! over the log, or refuse it at its start, if anybody reads it at all after that. Besides, a last line
-//! that a power loss tore is cut off by whoever opens the log next, and that must be said in the
-//! log; nobody halts over a log that nobody changed; and nobody begins an epoch in a hole, with
-//! records behind it.
+//! own reader must notice; and a fault `tamper-…`, `bit-rot` or `s3-ignores-condition`, after which
+//! some replica must halt over the log, or refuse it at its start, if anybody reads it at all after
+//! that. Besides, a last line that a power loss tore is cut off by whoever opens the log next, and
+//! that must be said in the log; nobody halts over a log that nobody changed; and nobody begins an
+//! epoch in a hole, with records behind it.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ use crate::verdict::{Finding, Verdict};
 
 /// Manipulations that no reader of the log alone can notice, and what would show them. A
 /// `Tampered::how` that begins with one of these need not be detected; nor need a fault whose name
-/// is one of these with `tamper-` before it and `-` for each space.
+/// is one of these with `tamper-` before it and `-` for each space, but where an object that lives
+/// to the end carries the stamp of a record that is gone.
 pub const UNDETECTABLE: [(&str, &str); 3] = [
     ("truncated tail", "a checkpoint kept outside the bucket, or the stamp of a younger object"),
     ("rolled back", "a checkpoint kept outside the bucket, or the stamp of a younger object"),
@@ -51,12 +52,13 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
                     findings.push(Finding::new(how, "detected", "not noticed").at(place));
                 }
             }
-            Event::FaultBegan { fault, detail } if fault.starts_with(FAULT) || fault == BIT_ROT => {
+            Event::FaultBegan { fault, detail } if changes(fault) => {
                 checked += 1;
                 let seen = last_noticed.is_some_and(|noticed| place.is_before(noticed));
                 let read = if fault == BIT_ROT { last_read.files } else { last_read.bucket };
                 let read = read.is_none_or(|read| place.is_before(read));
-                if read && !seen && !is_undetectable(fault) {
+                let shows = !is_undetectable(fault) || shows(facts, fault, place);
+                if read && !seen && shows {
                     let expected = "a replica that halts or refuses the log afterwards";
                     let found = format!("nobody noticed: {detail}");
                     findings.push(Finding::new(fault, expected, found).at(place));
@@ -205,6 +207,36 @@ fn repairs(facts: &Facts<'_>, findings: &mut Vec<Finding>) -> u64 {
         }
     }
     checked
+}
+
+/// Whether a living object shows that the end of the log was cut off: its stamp is that of a record
+/// which is gone, and it outlived the cut.
+fn shows(facts: &Facts<'_>, fault: &str, cut: Place) -> bool {
+    let accepted = facts.log_writes.iter().filter(|seen| seen.what.took_effect());
+    let before: Vec<_> = accepted.filter(|seen| seen.place.is_before(cut)).collect();
+    let base = before.iter().find_map(|seen| {
+        let record = LogRecord::parse(&seen.what.text).ok()?;
+        let begins = record.events.iter().any(|event| event.name == "EpochStarted");
+        // An epoch is the position of the record that begins it.
+        begins.then(|| record.epoch.checked_sub(record.seq)).flatten()
+    });
+    let left = match fault.strip_prefix(FAULT) {
+        Some("truncated-tail") => before.len().saturating_sub(1),
+        Some("rolled-back") => before.len() / 2,
+        _ => 0,
+    };
+    let Some(end) = base.map(|base| base + left as u64) else { return false };
+    let mut stamps: BTreeMap<&str, u64> = BTreeMap::new();
+    for seen in facts.object_writes.iter().filter(|seen| seen.what.took_effect()) {
+        let object = seen.what.object.as_str();
+        let stamp = seen.what.stamp.as_ref().and_then(|stamp| stamp.parse().ok());
+        match stamp {
+            _ if seen.what.removed => drop(stamps.remove(object)),
+            Some(stamp) if seen.place.is_before(cut) => drop(stamps.insert(object, stamp)),
+            _ => {}
+        }
+    }
+    stamps.values().any(|stamp| *stamp >= end)
 }
 
 fn is_undetectable(fault: &str) -> bool {

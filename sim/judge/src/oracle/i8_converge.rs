@@ -23,6 +23,8 @@ use crate::verdict::{Finding, Verdict};
 /// How often the cluster is asked what it lacks.
 const LOOK_NS: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
+/// The shortest time for which it must be seen to stay as desired.
+const STAYS_NS: u64 = 20_000 * MS;
 /// A change by somebody else is noticed within this time: a broken watch is opened again and shows
 /// it.
 const NOTICED_WITHIN_NS: u64 = 10_000 * MS;
@@ -90,7 +92,7 @@ impl<'a> Walk<'a> {
             healed,
             bounds,
             start_wall_ms: start_wall_ms(facts),
-            leadership: Leadership::new(head, facts.lines.iter()),
+            leadership: Leadership::new(head),
             led: false,
             leader_late: false,
             open: 0,
@@ -154,6 +156,9 @@ impl<'a> Walk<'a> {
         }
         let wall_ms = self.start_wall_ms + now_ns / MS;
         self.lacks = self.cluster.missing(wall_ms).or_else(|| match self.open {
+            0 if leads && !self.leadership.has_begun() => {
+                Some("the holder of the Lease has not begun its epoch".into())
+            }
             0 if leads => None,
             0 => Some("nobody leads".into()),
             open => Some(format!("{open} decided actions are open")),
@@ -209,6 +214,9 @@ impl<'a> Walk<'a> {
 
     fn log_written(&mut self, place: Place, write: &LogWrite) {
         let Some(record) = self.records.get(write.key.as_str()).copied() else { return };
+        if record.events.iter().any(|event| event.name == "EpochStarted") {
+            self.leadership.begins(&record.writer);
+        }
         for event in &record.events {
             let actions = || i64::try_from(event.list("actions").count()).unwrap_or(i64::MAX);
             self.open += match event.name.as_str() {
@@ -250,12 +258,30 @@ impl<'a> Walk<'a> {
     }
 
     fn conclude(self, facts: &Facts<'_>) -> Verdict {
+        let end_ns = facts.end.and_then(|end| end.at_ns).unwrap_or_default();
+        if let Some(why) = self.stayed(end_ns).filter(|_| self.findings.is_empty()) {
+            return Verdict::Unknown { why };
+        }
         let Some(lacks) = self.lacks.filter(|_| self.findings.is_empty()) else {
             return Verdict::from_findings(self.findings, self.checked, "nothing was looked at");
         };
-        let end_ns = facts.end.and_then(|end| end.at_ns).unwrap_or_default();
         let left_ms = self.due.0.saturating_sub(end_ns) / MS;
         Verdict::Unknown { why: format!("the run ended {left_ms} ms before the bound: {lacks}") }
+    }
+
+    /// What is missing to say that it stayed as desired: as long as it took to become so, and no
+    /// less than the shortest time in which anything would show. Whoever stirs it later is not
+    /// waited for so long.
+    fn stayed(&self, end_ns: u64) -> Option<String> {
+        let settled_ns = self.settled?.at_ns?;
+        let from_ns = self.healed.at_ns?;
+        let took_ns = settled_ns.saturating_sub(from_ns);
+        let (stayed_ns, enough_ns) = (end_ns - settled_ns, took_ns.max(STAYS_NS));
+        let first = self.due.1 == self.healed;
+        (first && stayed_ns < enough_ns).then(|| {
+            let (stayed, enough) = (stayed_ns / MS, enough_ns / MS);
+            format!("it stayed as desired for {stayed} ms only, and took {enough}")
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who holds the Lease, as the API server stored it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::facts::Place;
@@ -12,8 +14,14 @@ pub(super) fn is_lease(object: &str) -> bool {
 
 /// The pod that holds a Lease.
 pub(super) fn pod(lease: &Value) -> &str {
-    let holder = lease.pointer("/spec/holderIdentity");
-    let identity = holder.and_then(Value::as_str).unwrap_or_default();
+    pod_of(identity(lease))
+}
+
+fn identity(lease: &Value) -> &str {
+    lease.pointer("/spec/holderIdentity").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn pod_of(identity: &str) -> &str {
     identity.split('_').next().unwrap_or_default()
 }
 
@@ -22,19 +30,16 @@ pub(super) fn pod(lease: &Value) -> &str {
 pub(super) struct Leadership<'a> {
     replicas: &'a [String],
     lease_ns: u64,
-    /// Whether replicas are elected at all: a log in a file may have a single writer by itself.
-    elected: bool,
+    /// Identity of the holder, and until when it is that.
     holder: Option<(&'a str, u64)>,
+    /// Who has begun an epoch.
+    begun: BTreeSet<&'a str>,
 }
 
 impl<'a> Leadership<'a> {
-    pub(super) fn new(head: &'a Head, mut lines: impl Iterator<Item = &'a Line>) -> Self {
-        let elected = lines.any(|line| match &line.event {
-            Event::ObjectWrite(write) => is_lease(&write.object),
-            _ => false,
-        });
+    pub(super) fn new(head: &'a Head) -> Self {
         let lease_ns = head.terms.lease_ms * 1_000_000;
-        Self { replicas: &head.replicas, lease_ns, elected, holder: None }
+        Self { replicas: &head.replicas, lease_ns, holder: None, begun: BTreeSet::new() }
     }
 
     pub(super) fn step(&mut self, place: Place, line: &'a Line) {
@@ -43,7 +48,7 @@ impl<'a> Leadership<'a> {
                 self.written(place.at_ns.unwrap_or(line.t_ns), write);
             }
             Event::Killed { .. } | Event::Exited { .. }
-                if self.holder.is_some_and(|(holder, _)| holder == line.node) =>
+                if self.holder.is_some_and(|(holder, _)| pod_of(holder) == line.node) =>
             {
                 self.holder = None;
             }
@@ -52,13 +57,24 @@ impl<'a> Leadership<'a> {
     }
 
     fn written(&mut self, at_ns: u64, write: &'a ObjectWrite) {
-        let holder = write.value.as_deref().filter(|_| !write.removed).map(pod);
-        let replica = holder.filter(|holder| self.replicas.iter().any(|name| name == holder));
+        let holder = write.value.as_deref().filter(|_| !write.removed).map(identity);
+        let replica =
+            holder.filter(|holder| self.replicas.iter().any(|name| name == pod_of(holder)));
         self.holder = replica.map(|replica| (replica, at_ns + self.lease_ns));
     }
 
-    /// Whether somebody leads.
+    /// A record that begins an epoch is in the log.
+    pub(super) fn begins(&mut self, writer: &'a str) {
+        self.begun.insert(writer);
+    }
+
+    /// Whether somebody holds the Lease.
     pub(super) fn is_held(&self, now_ns: u64) -> bool {
-        !self.elected || self.holder.is_some_and(|(_, until)| now_ns < until)
+        self.holder.is_some_and(|(_, until)| now_ns < until)
+    }
+
+    /// Whether the Lease's holder has begun its epoch.
+    pub(super) fn has_begun(&self) -> bool {
+        self.holder.is_some_and(|(holder, _)| self.begun.contains(holder))
     }
 }

@@ -16,9 +16,9 @@ mod i8_converge;
 mod i9_least_privilege;
 mod lease;
 
-use crate::event::Line;
+use crate::event::{Event, Excuse, Line};
 use crate::history::History;
-use crate::verdict::{Invariant, Report, Verdict};
+use crate::verdict::{Finding, Invariant, Report, Verdict};
 use facts::Facts;
 
 pub use bounds::Bounds;
@@ -49,9 +49,19 @@ pub fn judge_stream(lines: &[Line]) -> Report {
     let inexcusable = i7_yields::judge(&facts);
     let excuses = facts.head.map_or(&[][..], |head| &head.excused);
     for (invariant, verdict) in &mut verdicts {
-        if let Some(excuse) = excuses.iter().find(|excuse| excuse.invariant == *invariant) {
+        let of_it = excuses.iter().filter(|excuse| excuse.invariant == *invariant);
+        let began = of_it.filter_map(|excuse| Some((began_at(&facts, excuse)?, excuse)));
+        if let Some((since_ns, excuse)) = began.min_by_key(|(since_ns, _)| *since_ns) {
             let plain = std::mem::replace(verdict, Verdict::Pass { checked: 0 });
-            *verdict = plain.excused(&excuse.fault);
+            // Two that led before the fault are not its doing. What is wrong with the log or the
+            // cluster at the end has the place of what came to harm, which is older than the harm.
+            let told = plain.findings().iter().filter(|_| *invariant == Invariant::I7OneLeader);
+            let early = told.filter(|one| one.at_ns.is_some_and(|at| at < since_ns));
+            let early: Vec<Finding> = early.cloned().collect();
+            *verdict = match early.is_empty() {
+                true => plain.excused(&excuse.fault),
+                false => Verdict::Fail { findings: early },
+            };
         }
         let stays = if *invariant == Invariant::I7OneLeader { &*inexcusable } else { &[] };
         if !stays.is_empty() {
@@ -59,6 +69,18 @@ pub fn judge_stream(lines: &[Line]) -> Report {
         }
     }
     Report { verdicts }
+}
+
+/// When a fault of the run began that excuses something; none if it never did. A clock beyond the
+/// bound may be so from the start.
+fn began_at(facts: &Facts<'_>, excuse: &Excuse) -> Option<u64> {
+    let beyond = excuse.fault.strip_suffix("-beyond");
+    let name = beyond.unwrap_or(&excuse.fault);
+    let began = facts.lines.iter().find_map(|line| match &line.event {
+        Event::FaultBegan { fault, .. } if fault == name => Some(line.t_ns),
+        _ => None,
+    });
+    began.or(beyond.map(|_| 0))
 }
 
 fn of_writes(facts: &Facts<'_>) -> [(Invariant, Verdict); 5] {

@@ -1,6 +1,6 @@
 //! I8 on streams: a leader in time, the desired state in time, and then nothing more.
 
-use rynxs_judge::event::Event;
+use rynxs_judge::event::{Event, Line};
 use rynxs_judge::oracle::Bounds;
 use rynxs_judge::{Invariant, Verdict};
 use serde_json::json;
@@ -77,6 +77,48 @@ fn a_run_that_ends_too_early_is_unknown() {
     story.end();
     let report = story.report();
     assert!(matches!(report.of(Invariant::I8Converge), Verdict::Unknown { .. }), "{report}");
+}
+
+#[test]
+fn a_run_that_does_not_stay_long_enough_is_unknown() {
+    let mut story = settled();
+    story.heal();
+    story.pass(25_000);
+    story.say("run", Event::End);
+    let report = story.report();
+    let Verdict::Unknown { why } = report.of(Invariant::I8Converge) else { panic!("{report}") };
+    assert!(why.contains("stayed"), "{why}");
+}
+
+#[test]
+fn a_run_without_a_lease_has_no_leader() {
+    let mut story = settled();
+    story.heal();
+    story.pass(long_ms());
+    story.end();
+    let is_lease = |line: &Line| match &line.event {
+        Event::ObjectWrite(write) => write.object.starts_with("Lease/"),
+        _ => false,
+    };
+    story.lines.retain(|line| !is_lease(line));
+    let report = story.report();
+    assert!(report.of(Invariant::I8Converge).is_fail(), "{report}");
+}
+
+#[test]
+fn a_leader_that_never_begins_its_epoch_is_found() {
+    let mut story = settled();
+    story.stop_leading();
+    story.heal();
+    for _ in 0..long_ms() / 2_000 {
+        story.skip(2_000);
+        story.write_lease("rynxs-1_2");
+    }
+    story.say("run", Event::End);
+    let report = story.report();
+    let found = report.of(Invariant::I8Converge).findings();
+    assert!(report.of(Invariant::I8Converge).is_fail(), "{report}");
+    assert!(found[0].found.contains("epoch"), "{found:?}");
 }
 
 #[test]

@@ -35,9 +35,23 @@ fn two_valid_leaders_are_found_with_both_their_lines() {
     let other = story.say("rynxs-1", Event::Guard { until_ns });
     story.say("rynxs-1", Event::Guard { until_ns });
     story.say("rynxs-1", Event::Guard { until_ns: None });
-    let found = only(&ended(story), Invariant::I7OneLeader);
+    let mut story = ended(story);
+    let found = only(&story, Invariant::I7OneLeader);
     assert_eq!(found.len(), 1, "told once: {found:?}");
     assert_eq!(found[0].lines[1], other);
+
+    // A fault excuses two leaders behind it, and none before it.
+    let Event::Run(head) = &mut story.lines[0].event else { unreachable!("the first line") };
+    let excuse = Excuse { invariant: Invariant::I7OneLeader, fault: "edit-lease".into() };
+    head.excused.push(excuse);
+    let began = Event::FaultBegan { fault: "edit-lease".into(), detail: String::new() };
+    for (at, fails) in [(story.lines.len(), true), (1, false)] {
+        let mut story = story.clone();
+        let t_ns = story.lines[at - 1].t_ns;
+        story.lines.insert(at, Line { t_ns, node: "nemesis".into(), event: began.clone() });
+        let report = story.report();
+        assert_eq!(report.of(Invariant::I7OneLeader).is_fail(), fails, "at {at}: {report}");
+    }
 }
 
 #[test]
@@ -247,8 +261,14 @@ fn a_tampered_run_must_halt_or_refuse() {
         ("tamper-swap", Some(halted.clone()), false),
         ("bit-rot", None, true),
         ("bit-rot", Some(halted), false),
-        ("tamper-delete", Some(refused), false),
+        ("tamper-delete", Some(refused.clone()), false),
         ("tamper-truncated-tail", None, false),
+        // Living objects carry stamps of records that are gone; none of the younger half.
+        ("tamper-emptied", None, true),
+        ("tamper-rolled-back", None, false),
+        ("tamper-emptied", Some(refused.clone()), false),
+        ("s3-ignores-condition", None, true),
+        ("s3-ignores-condition", Some(refused), false),
     ] {
         let mut story = settled();
         story.say("nemesis", fault(name));

@@ -565,7 +565,7 @@ impl Story {
 
     /// The end of a run: some quiet time, then what is known only then.
     pub(crate) fn end(&mut self) {
-        self.pass(20_000);
+        self.pass(40_000);
         for object in self.log.clone() {
             self.say("s3", Event::LogAtEnd(object));
         }

@@ -142,6 +142,9 @@ fn a_fault_excuses_what_it_names_and_is_shown() {
     story.delete("alice", &name);
     let mut story = ended(story);
     excuse(&mut story.lines, Invariant::I4Fenced);
+    assert_eq!(story.report().failed(), [Invariant::I4Fenced], "the fault never began");
+    let fault = Event::FaultBegan { fault: "policies-off".into(), detail: String::new() };
+    story.lines.insert(1, Line { event: fault, ..story.lines[1].clone() });
     let report = story.report();
     assert!(report.failed().is_empty() && report.is_green(), "{report}");
     let Verdict::Excused { fault, findings } = report.of(Invariant::I4Fenced) else {
