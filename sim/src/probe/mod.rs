@@ -75,6 +75,7 @@ catalogue! {
     NEW_SETTINGS = "epoch-with-other-settings", "a rolling upgrade changes what decisions read";
     // Watching.
     GONE_410 = "watch-too-old", "a watch or list from the past meets 410";
+    GONE_TAKEOVER = "watch-too-old-during-takeover", "a new leader's watch or list meets 410";
     STALE_VIEW = "view-shows-the-past", "a watch cache stands still while the store goes on";
     WATCH_AGAIN = "watch-opened-again", "a broken watch is resumed";
     DRIFT = "drift-observed", "a managed object differs from what was applied";

@@ -10,6 +10,22 @@ use super::log::LogReader;
 use super::*;
 
 const SECOND_NS: u64 = 1_000_000_000;
+/// From a term's first record to its watches.
+const TAKEOVER_NS: u64 = 5 * SECOND_NS;
+
+/// The pod of an identity.
+fn pod(identity: &str) -> &str {
+    identity.split('_').next().unwrap_or_default()
+}
+
+/// Whether it could run something, and does not.
+fn is_inert(kind: &str, value: &Value) -> bool {
+    match kind {
+        "Deployment" => value["spec"]["replicas"] == 0,
+        "Job" => value["spec"]["suspend"] == true,
+        _ => false,
+    }
+}
 
 /// A message, as far as it has come.
 #[derive(Default)]
@@ -22,6 +38,8 @@ struct Message {
     stored: bool,
     changed: bool,
     releases: bool,
+    /// The record's key, if one was stored.
+    key: String,
 }
 
 #[derive(Default)]
@@ -32,12 +50,20 @@ pub(super) struct Reader {
     /// Since when each replica is dead or stands still.
     dead: BTreeSet<String>,
     frozen: BTreeMap<String, u64>,
+    /// Which of those held the Lease.
+    frozen_leaders: BTreeSet<String>,
     stored: BTreeMap<String, String>,
+    /// Keys of records whose writers did not hear that they are stored.
+    unheard: BTreeSet<String>,
+    /// Who wrote a record last while somebody else held the Lease.
+    late_writer: Option<String>,
     epoch_puts: BTreeMap<String, BTreeSet<String>>,
     puts_at: BTreeMap<String, u32>,
     epoch: u64,
     epoch_records: u64,
     epochs_at: VecDeque<u64>,
+    /// The pod that began the last epoch.
+    leader: String,
     holder: String,
     lease_gone: bool,
     released_at: Option<u64>,
@@ -71,9 +97,9 @@ impl Reader {
                 self.sent(line, *message, method, target)
             }
             Event::Arrived { message } => self.arrived(*message),
-            Event::Answered { message, status } => self.answered(*message, *status, &line.node),
+            Event::Answered { message, status } => self.answered(line, *message, *status),
             Event::Lost { message, leg: Leg::Answer } => self.lost(*message),
-            Event::Watched { kind, .. } if kind == "ERROR" => self.hit(GONE_410),
+            Event::Watched { kind, .. } if kind == "ERROR" => self.too_old(line.t_ns, &line.node),
             Event::LogWrite(write) => self.log_write(line.t_ns, write),
             Event::ObjectWrite(write) => self.object_write(line.t_ns, write),
             Event::Killed { .. } | Event::Exited { .. } => {
@@ -86,6 +112,9 @@ impl Reader {
             }
             Event::Frozen => {
                 self.frozen.insert(line.node.clone(), line.t_ns);
+                if pod(&self.holder) == line.node {
+                    self.frozen_leaders.insert(line.node.clone());
+                }
             }
             Event::Resumed => self.resumed(line),
             Event::FaultBegan { fault, .. } if fault == "freeze-view" => self.views_held = true,
@@ -121,17 +150,21 @@ impl Reader {
         }
     }
 
-    fn answered(&mut self, id: u64, status: u16, server: &str) {
+    fn answered(&mut self, line: &Line, id: u64, status: u16) {
         let Some(message) = self.messages.get(&id) else { return };
         let (stored, changed) = (message.stored, message.changed);
-        let s3 = server == "s3";
+        let s3 = line.node == "s3";
+        if stored && status >= 400 {
+            self.unheard.insert(message.key.clone());
+        }
+        let from = message.from.clone();
         let lease = message.target.contains("/leases");
         let writes = !matches!(message.method.as_str(), "GET" | "HEAD" | "WATCH");
         match status {
             409 if s3 => self.hit(S3_409),
             409 if lease && writes => self.hit(LEASE_CONFLICT),
             409 if writes => self.hit(CONFLICT),
-            410 => self.hit(GONE_410),
+            410 => self.too_old(line.t_ns, &from),
             429 => self.hit(API_429),
             500.. if s3 => self.hit(S3_5XX),
             500.. if changed || stored => self.hit(API_LATE_500),
@@ -139,10 +172,20 @@ impl Reader {
         }
     }
 
+    /// A replica asks for a past that is forgotten.
+    fn too_old(&mut self, t_ns: u64, node: &str) {
+        self.hit(GONE_410);
+        let began = self.epochs_at.back().is_some_and(|at| t_ns - at < TAKEOVER_NS);
+        if began && self.leader == node {
+            self.hit(GONE_TAKEOVER);
+        }
+    }
+
     fn lost(&mut self, id: u64) {
         let Some(message) = self.messages.get(&id) else { return };
         let (stored, changed, releases) = (message.stored, message.changed, message.releases);
         if stored {
+            self.unheard.insert(message.key.clone());
             self.hit(ANSWER_LOST_LOG);
         }
         if releases {
@@ -155,7 +198,8 @@ impl Reader {
     fn resumed(&mut self, line: &Line) {
         let Some(since) = self.frozen.remove(&line.node) else { return };
         let lease_ns = self.head.terms.lease_ms * 1_000_000;
-        if line.t_ns - since > lease_ns && self.epoch > 0 {
+        let led = self.frozen_leaders.remove(&line.node);
+        if line.t_ns - since > lease_ns && led {
             self.hit(FROZEN_LEADER);
         }
     }
@@ -187,7 +231,9 @@ impl Reader {
         }
         if write.status == 412 {
             if self.stored.get(&write.key) == Some(&write.text) {
-                self.hit(OWN_WRITE);
+                if self.unheard.contains(&write.key) {
+                    self.hit(OWN_WRITE);
+                }
             } else if record.epoch < self.epoch {
                 self.hit(ZOMBIE_APPEND);
             }
@@ -197,6 +243,7 @@ impl Reader {
         }
         if let Some(message) = write.message.and_then(|id| self.messages.get_mut(&id)) {
             message.stored = true;
+            message.key.clone_from(&write.key);
         }
         self.stored.insert(write.key.clone(), write.text.clone());
         if begins {
@@ -204,7 +251,7 @@ impl Reader {
         } else {
             self.epoch_records += 1;
             if !self.holder.is_empty() && self.holder != record.writer {
-                self.hit(LATE_RECORD);
+                self.late_writer = Some(record.writer.clone());
             }
         }
         for hit in self.log.read(&record) {
@@ -219,8 +266,12 @@ impl Reader {
         if self.epoch > 0 && self.epoch_records == 0 {
             self.hit(IDLE_EPOCH);
         }
+        if self.late_writer.take().is_some_and(|late| late != record.writer) {
+            self.hit(LATE_RECORD);
+        }
         self.epoch = record.epoch;
         self.epoch_records = 0;
+        pod(&record.writer).clone_into(&mut self.leader);
         self.epochs_at.push_back(t_ns);
         while self.epochs_at.front().is_some_and(|at| t_ns - at > 60 * SECOND_NS) {
             self.epochs_at.pop_front();
@@ -249,7 +300,7 @@ impl Reader {
             if self.outlived(write.message) {
                 self.hit(LATE_APPLY);
                 let creates = write.took_effect() && write.changed && write.status == 201;
-                if creates {
+                if creates && write.value.as_deref().is_some_and(|value| is_inert(kind, value)) {
                     self.hit(LATE_CREATE);
                 }
             }
