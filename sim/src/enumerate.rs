@@ -234,18 +234,21 @@ fn has_happened(lines: &[Line]) -> bool {
 const MANAGED: [&str; 5] =
     ["ConfigMap/", "Deployment/", "Job/", "NetworkPolicy/", "PersistentVolumeClaim/"];
 
-/// The managed objects as they are at the end, without what tells one run from another.
+/// The managed objects as they are at the end, and what Agents and Sessions say of themselves,
+/// without what tells one run from another.
 #[must_use]
 pub fn end_state(lines: &[Line]) -> BTreeMap<String, Value> {
     let mut state = BTreeMap::new();
     for write in object_writes(lines) {
-        if !MANAGED.iter().any(|kind| write.object.starts_with(kind)) {
+        let subject = ["Agent/", "Session/"].iter().any(|kind| write.object.starts_with(kind));
+        if !subject && !MANAGED.iter().any(|kind| write.object.starts_with(kind)) {
             continue;
         }
         if write.removed {
             state.remove(&write.object);
         } else if let Some(value) = &write.value {
-            state.insert(write.object.clone(), content(value));
+            let content = if subject { said(value) } else { content(value) };
+            state.insert(write.object.clone(), content);
         }
     }
     state
@@ -256,6 +259,15 @@ fn object_writes(lines: &[Line]) -> impl Iterator<Item = &ObjectWrite> {
         Event::ObjectWrite(write) => Some(&**write),
         _ => None,
     })
+}
+
+/// Spec and conditions, without times.
+fn said(value: &Value) -> Value {
+    let conditions = value.pointer("/status/conditions").and_then(Value::as_array);
+    let conditions = conditions.into_iter().flatten();
+    let conditions: Vec<_> =
+        conditions.map(|one| json!([one["type"], one["status"], one["reason"]])).collect();
+    json!({ "spec": value["spec"], "conditions": conditions })
 }
 
 /// Labels, owners by name, and whatever is not metadata or status.

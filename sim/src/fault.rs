@@ -53,6 +53,7 @@ table! {
     "lose", "some messages are lost", NOTHING, "unknown is not failure";
     "duplicate", "some requests arrive twice", NOTHING, "the second changes nothing";
     "slow", "messages take longer", NOTHING, "nothing";
+    "reorder", "messages overtake each other", NOTHING, "nothing";
     "hold-write", "a write arrives late", NOTHING, "a late write loses or changes nothing";
     "replay-write", "a proxy repeats an apply with the live version", NOTHING, "the policy refuses";
     "break-watches", "open watches break", NOTHING, "they are resumed";
@@ -68,6 +69,7 @@ table! {
     "api-denies-writes", "403 to writes of managed objects", NOTHING, "said in a condition";
     "lease-conflicts", "409 to writes of the Lease", NOTHING, "fresh read, backoff";
     "freeze-view", "a watch cache shows the past", NOTHING, "only consistent lists are believed";
+    "lag-view", "a watch cache is behind", NOTHING, "only consistent lists are believed";
     "stall-controllers", "Kubernetes' own controllers stand still", NOTHING, "nothing";
     "move-to-view", "a replica talks to another API server", NOTHING, "watches are resumed";
     "compact", "watches from the past are answered 410", NOTHING, "a fresh list";
@@ -157,6 +159,7 @@ pub fn name(what: &Do) -> &'static str {
         Do::Lose { .. } => LOSE,
         Do::Duplicate { .. } => DUPLICATE,
         Do::Slow { .. } => "slow",
+        Do::Reorder { .. } => "reorder",
         Do::HoldWrite { .. } | Do::PassWrite { .. } => HOLD_WRITE,
         Do::ReplayWrite { .. } => REPLAY_WRITE,
         Do::BreakWatches { .. } => "break-watches",
@@ -165,6 +168,7 @@ pub fn name(what: &Do) -> &'static str {
         Do::DropEvents { .. } => DROP_EVENTS,
         Do::ApiFault { fault, .. } => of_api(*fault),
         Do::FreezeView { .. } => FREEZE_VIEW,
+        Do::LagView { .. } => "lag-view",
         Do::StallControllers { .. } => "stall-controllers",
         Do::MoveToView { .. } => "move-to-view",
         Do::Compact {} => COMPACT,
@@ -208,7 +212,7 @@ pub fn row(fault: &str) -> &'static Row {
 }
 
 /// Whether a clock of this rate is within what the settings allow for.
-fn within(rate_ppm: i64, bound_ppm: u32) -> bool {
+pub(crate) fn is_within(rate_ppm: i64, bound_ppm: u32) -> bool {
     // A rate in [1/(1+ρ), 1+ρ], in millionths.
     let (rate, bound) = (i128::from(rate_ppm) + 1_000_000, i128::from(bound_ppm) + 1_000_000);
     rate <= bound && rate * bound >= 1_000_000 * 1_000_000
@@ -220,16 +224,18 @@ pub fn of(scenario: &Scenario) -> Vec<&'static str> {
     let config = config_of(scenario);
     let bound_ppm = config.leader_election.clock_rate_error_ppm;
     let mut faults: Vec<&'static str> = Vec::new();
-    let beyond = |clock: &Clock| !within(clock.rate_ppm, bound_ppm);
+    let beyond = |clock: &Clock| !is_within(clock.rate_ppm, bound_ppm);
     if scenario.clocks.iter().any(beyond) {
         faults.push("clock-rate-beyond");
     }
     for step in &scenario.steps {
         match &step.what {
-            Do::ClockRate { rate_ppm, .. } if !within(*rate_ppm, bound_ppm) => {
+            Do::ClockRate { rate_ppm, .. } if !is_within(*rate_ppm, bound_ppm) => {
                 faults.push("clock-rate-beyond");
             }
             what if crate::world::is_users(what) => {}
+            // Leases are judged on monotonic clocks.
+            Do::ClockJump { mono_ms: 0, .. } => {}
             what => faults.push(name(what)),
         }
     }

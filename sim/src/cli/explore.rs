@@ -1,11 +1,12 @@
 //! `rynxs-sim explore`: a campaign of random scenarios.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use rynxs_sim::explore::{Failure, Plan, Tally, explore};
+use rynxs_sim::scenario::Scenario;
 use rynxs_sim::scenario::strategy::{Bias, Size};
 use rynxs_sim::shrink::shrink;
 use rynxs_sim::trial::{Shown, trial_again};
@@ -13,7 +14,8 @@ use rynxs_sim::{probe, scenario};
 use serde_json::{Value, json};
 
 use super::again::{Again, Failed};
-use super::files::{FOLDER, claim, comment, picture, replay, write};
+use super::files::{FOLDER, claim, comment, picture, replay, root, write, write_new};
+use super::shrink::{REGRESSIONS, played};
 use super::{Done, Exit, Trouble, duration};
 
 /// Runs random scenarios until the time is over or one fails; a failure is shrunk, written down and
@@ -164,6 +166,7 @@ impl Explore {
             say_part!("{}", outcome.report);
         }
         picture(&again, &folder, &command)?;
+        self.keep(failure, &shrunk.scenario, shrunk.seed)?;
         say!("{command}");
         failed.with(Exit::of(&failure.shown), command);
         let mut told = told(&failure.shown);
@@ -171,6 +174,23 @@ impl Explore {
         told["steps"] = steps.into();
         told["file"] = file.display().to_string().into();
         Ok(told)
+    }
+
+    /// Keeps a failure among the regressions, if this is a tree that has some: from now on
+    /// `cargo test` plays it. What was asked to go elsewhere is not kept.
+    fn keep(&self, failure: &Failure, left: &Scenario, seed: u64) -> Result<(), Trouble> {
+        let Ok(root) = root(REGRESSIONS) else { return Ok(()) };
+        let name = format!("{}-{}.yaml", claim(&failure.shown), failure.seed);
+        let path = Path::new(REGRESSIONS).join(name);
+        if self.out != Path::new(FOLDER) || root.join(&path).exists() {
+            return Ok(());
+        }
+        let shown = failure.shown.to_string();
+        let sentence = format!("Once {}", shown.lines().next().unwrap_or_default());
+        let head = played(&sentence, &failure.shown, seed);
+        write_new(&root.join(&path), &scenario::write(left, &head))?;
+        say!("kept: {}", path.display());
+        Ok(())
     }
 
     /// The command that makes so many of these runs again, from this seed.

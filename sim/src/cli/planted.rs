@@ -126,7 +126,8 @@ impl Hunt {
         let Some(binary) = copy.build()? else { return Ok(row("DOES NOT BUILD")) };
         let began = Instant::now();
         let mut explore = Command::new(binary);
-        explore.args(["explore", "--json", "--any-probes", "--failures", "1"]);
+        // A small team: a bug needs more runs of a large one, and each takes longer.
+        explore.args(["explore", "--json", "--any-probes", "--failures", "1", "--team", "1"]);
         explore.args(["--runs", &bug.budget.to_string(), "--seed", &self.seed.to_string()]);
         explore.args(["--time", &format!("{}s", self.time_per_bug.as_secs())]);
         explore.args(["--shrink-time", &format!("{}s", self.shrink_time.as_secs())]);

@@ -13,7 +13,7 @@ use super::replay::Which;
 use super::{Done, Exit, Trouble, duration};
 
 /// Where scenarios that once failed are kept, below the workspace's root.
-const REGRESSIONS: &str = "sim/regressions";
+pub(super) const REGRESSIONS: &str = "sim/regressions";
 
 /// Makes a failing scenario smaller while it fails in the same way, and writes down what is left.
 #[derive(Args, Debug)]
@@ -84,6 +84,11 @@ fn place(claim: &str) -> Result<PathBuf, Trouble> {
 fn head(claim: &str, shown: &Shown, seed: u64) -> String {
     let mut sentence = claim.replace('-', " ");
     sentence[..1].make_ascii_uppercase();
+    played(&sentence, shown, seed)
+}
+
+/// A sentence, and how it is run.
+pub(super) fn played(sentence: &str, shown: &Shown, seed: u64) -> String {
     let twice = if shown.takes_two() { "\ntwice" } else { "" };
     format!("{sentence}.\nseed {seed}{twice}")
 }

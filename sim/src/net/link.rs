@@ -22,6 +22,8 @@ pub(crate) struct Link {
     duplicated: u32,
     /// Added to every latency, milliseconds.
     more_ms: u64,
+    /// Added at most, by chance, to every latency, milliseconds.
+    up_to_ms: u64,
     /// Delays for the next requests that write.
     held: VecDeque<Option<Duration>>,
     /// After how long the next applies are repeated with the live version.
@@ -115,7 +117,11 @@ impl Link {
     /// One way of one message.
     pub(crate) fn latency(&self, (least, most): (u64, u64)) -> Duration {
         let ms = if most > least { thread_rng().gen_range(least..=most) } else { least };
-        Duration::from_millis(ms + self.more_ms)
+        let by_chance = match self.up_to_ms {
+            0 => 0,
+            most => thread_rng().gen_range(0..=most),
+        };
+        Duration::from_millis(ms + self.more_ms + by_chance)
     }
 
     /// Whether a partition stops this way.
@@ -145,6 +151,12 @@ impl Link {
     /// Begins or ends duplication of requests.
     pub(crate) fn duplicate(&mut self, per_mille: u32, on: bool) {
         adjust(&mut self.duplicated, per_mille, on);
+    }
+
+    /// Begins or ends disorder.
+    pub(crate) fn reorder(&mut self, up_to_ms: u64, on: bool) {
+        self.up_to_ms =
+            if on { self.up_to_ms + up_to_ms } else { self.up_to_ms.saturating_sub(up_to_ms) };
     }
 
     /// Begins or ends slowness.

@@ -286,6 +286,8 @@ pub enum Do {
     Duplicate { who: Who, per_mille: u32, for_ms: u64 },
     /// Every message takes so much longer.
     Slow { who: Who, server: Server, more_ms: u64, for_ms: u64 },
+    /// Each message takes up to so much longer, by chance: later ones overtake earlier ones.
+    Reorder { who: Who, server: Server, up_to_ms: u64, for_ms: u64 },
     /// Its next request that writes there arrives so much later: what makes a zombie's write.
     HoldWrite { who: Who, server: Server, for_ms: u64 },
     /// Its next request that writes there is not held: whatever is held begins behind it.
@@ -307,6 +309,8 @@ pub enum Do {
     ApiFault { fault: ApiFault, per_mille: u32, for_ms: u64 },
     /// The watch cache of a view stands still: watches and cached lists show the past.
     FreezeView { view: u32, for_ms: u64 },
+    /// The watch cache of a view is behind by at least so much, and by less than twice that.
+    LagView { view: u32, lag_ms: u64, for_ms: u64 },
     /// A replica talks to another view.
     MoveToView { who: Who, view: u32 },
     /// Kubernetes' own controllers stand still: nothing runs, and nobody collects garbage.
@@ -368,7 +372,10 @@ impl Do {
             {
                 Err(format!("per_mille: {per_mille} is more than 1000"))
             }
-            Self::FreezeView { view, .. } | Self::MoveToView { view, .. }
+            Self::LagView { lag_ms: 0, .. } => Err("lag_ms: 0 is no lag".to_owned()),
+            Self::FreezeView { view, .. }
+            | Self::LagView { view, .. }
+            | Self::MoveToView { view, .. }
                 if *view >= scenario.api_views =>
             {
                 let views = scenario.api_views;
@@ -394,6 +401,7 @@ impl Do {
             | Self::Lose { who, .. }
             | Self::Duplicate { who, .. }
             | Self::Slow { who, .. }
+            | Self::Reorder { who, .. }
             | Self::HoldWrite { who, .. }
             | Self::PassWrite { who, .. }
             | Self::ReplayWrite { who, .. }

@@ -54,7 +54,7 @@ pub enum Bias {
 impl Default for Size {
     /// A few minutes of a small team's day, compressed.
     fn default() -> Self {
-        Self { team: 1, agents: 20, edits: 40, faults: 12, horizon_ms: 240_000, bias: Bias::Mix }
+        Self { team: 20, agents: 20, edits: 40, faults: 12, horizon_ms: 240_000, bias: Bias::Mix }
     }
 }
 
@@ -90,7 +90,7 @@ pub fn scenarios(size: Size) -> impl Strategy<Value = Scenario> {
         let moments = vec(0..size.horizon_ms, 1..=4);
         let faults = fault(swarm, faults::Place { replicas, api_views, file }, size);
         let faults = vec((faults, close()), 0..=size.faults);
-        let users = vec((user(size), close()), 1..=size.edits);
+        let users = vec((user(size, swarm), close()), 1..=size.edits);
         let steps = (moments, users, faults).prop_map(move |(moments, users, faults)| {
             let users = users.into_iter().map(|(step, close)| (vec![step], close));
             let all = users.chain(faults);
@@ -266,31 +266,45 @@ fn meddling() -> impl Strategy<Value = Meddling> {
     ]
 }
 
-/// What a user does, and when.
-fn user(size: Size) -> impl Strategy<Value = Step> {
+/// What a user does, and when: edits and sessions in each run, everything else in half of them.
+fn user(size: Size, swarm: Swarm) -> impl Strategy<Value = Step> {
     let agents = size.agents;
     let agent = move || name("agent", agents);
     let sessions = if size.bias == Bias::Sessions { 20 } else { 3 };
     let apply = |name: String, agent: AgentShape| -> Do { Do::ApplyAgent { name, agent } };
-    let what = prop_oneof![
-        8 => (agent(), shape()).prop_map(move |(name, agent)| apply(name, agent)),
-        1 => agent().prop_map(|name| Do::DeleteAgent { name }),
-        1 => agent().prop_map(|name| Do::OrphanAgent { name }),
-        1 => (agent(), shape()).prop_map(|(name, agent)| Do::RecreateAgent { name, agent }),
-        sessions => (name("run", 8), session(agents))
-            .prop_map(|(name, session)| Do::ApplySession { name, session }),
-        1 => name("run", 8).prop_map(|name| Do::DeleteSession { name }),
-        2 => (agent(), child(), meddling())
-            .prop_map(|(agent, child, how)| Do::Meddle { agent, child, how }),
-        1 => name("run", 8).prop_map(|agent| Do::Meddle {
-            agent,
-            child: Child::Run,
-            how: Meddling::Delete,
-        }),
-        1 => (agent(), child(), 1_000_u64..60_000)
-            .prop_map(|(agent, child, for_ms)| Do::Squat { agent, child, for_ms }),
-        1 => (name("stray", 2), child()).prop_map(|(agent, child)| Do::Stray { agent, child }),
+    let begin = (name("run", 8), session(agents));
+    let mut wishes = vec![
+        (8, (agent(), shape()).prop_map(move |(name, agent)| apply(name, agent)).boxed()),
+        (sessions, begin.prop_map(|(name, session)| Do::ApplySession { name, session }).boxed()),
     ];
+    let lost = |agent| Do::Meddle { agent, child: Child::Run, how: Meddling::Delete };
+    let others = vec![
+        (1, agent().prop_map(|name| Do::DeleteAgent { name }).boxed()),
+        (1, agent().prop_map(|name| Do::OrphanAgent { name }).boxed()),
+        (1, (agent(), shape()).prop_map(|(name, agent)| Do::RecreateAgent { name, agent }).boxed()),
+        (1, name("run", 8).prop_map(|name| Do::DeleteSession { name }).boxed()),
+        (
+            2,
+            (agent(), child(), meddling())
+                .prop_map(|(agent, child, how)| Do::Meddle { agent, child, how })
+                .boxed(),
+        ),
+        (1, name("run", 8).prop_map(lost).boxed()),
+        (
+            1,
+            (agent(), child(), 1_000_u64..60_000)
+                .prop_map(|(agent, child, for_ms)| Do::Squat { agent, child, for_ms })
+                .boxed(),
+        ),
+        (
+            1,
+            (name("stray", 2), child())
+                .prop_map(|(agent, child)| Do::Stray { agent, child })
+                .boxed(),
+        ),
+    ];
+    wishes.extend(faults::switched(others, |index| swarm[2] >> (40 + index) & 1 == 1));
+    let what = prop::strategy::Union::new_weighted(wishes);
     (0..size.horizon_ms, what).prop_map(|(at_ms, what)| Step { at_ms, what })
 }
 

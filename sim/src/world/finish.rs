@@ -16,43 +16,48 @@ use crate::verify::{tamper, verify};
 
 /// How often the cluster is looked at.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often it may be stirred after the heal, by what users did before.
-const ROUNDS: u32 = 12;
-/// The shortest time for which it must stay as it is.
-const STAYS_AT_LEAST: Duration = Duration::from_secs(40);
-/// The longest time for which that is watched: a run that converged late has shown enough by then.
-const STAYS_AT_MOST: Duration = Duration::from_secs(180);
-
-/// For how long nothing is appended before a run ends.
-const QUIET: Duration = Duration::from_secs(5);
+/// By how much longer than it took it stays as it is: the judge looks less often, and later.
+const STAYS_LONGER: Duration = Duration::from_secs(40);
 
 impl World {
     /// Waits until everything is as users asked, or the bound has passed, and as long again.
     pub(super) async fn finish(self) -> Result<Vec<Line>, String> {
         let bound = self.bound();
-        // Once more if somebody stirred it while it was to stay: a Session's time ended, a person
-        // took away what was in the way.
-        for _ in 0..ROUNDS {
-            let mut waited = Duration::ZERO;
-            while waited < bound && self.missing().is_some() {
-                madsim::time::sleep(LOOK).await;
-                waited += LOOK;
+        // Since when all is as asked and nothing was appended, and since when it is not.
+        let (mut passed, mut calm, mut lacking) = (Duration::ZERO, Duration::ZERO, None);
+        let (mut records, mut lacks) = (self.records(), None);
+        // A Session's end may stir it once more, and then it may take that long again.
+        while passed < bound * 3 && passed - calm < calm + STAYS_LONGER {
+            madsim::time::sleep(LOOK).await;
+            passed += LOOK;
+            lacks = self.missing();
+            let now = self.records();
+            if lacks.is_some() || now != records {
+                (calm, records) = (passed, now);
             }
-            if let Some(text) = self.missing() {
-                let text = format!("not as it should be: {text}");
-                self.note(node::RUN, Event::Note { text });
-                break;
-            }
-            madsim::time::sleep(waited.clamp(STAYS_AT_LEAST, STAYS_AT_MOST)).await;
-            // A run does not end in the middle of something.
-            let records = self.log().len();
-            madsim::time::sleep(QUIET).await;
-            if self.missing().is_none() && self.log().len() == records {
+            let since = *lacking.get_or_insert(passed);
+            if lacks.is_none() {
+                lacking = None;
+            } else if passed - since >= bound {
                 break;
             }
         }
+        if let Some(lacks) = lacks {
+            let text = format!("not as it should be: {lacks}");
+            self.note(node::RUN, Event::Note { text });
+        }
         self.tell_the_end();
         Ok(self.0.stream.take())
+    }
+
+    /// How many records there are.
+    fn records(&self) -> usize {
+        match self.0.scenario.store {
+            StoreKind::S3 => self.0.s3.objects(BUCKET).len(),
+            StoreKind::File => {
+                self.machines().first().map_or(0, |machine| machine.disk.lines(LOG_DIR).len())
+            }
+        }
     }
 
     /// How long it may take until everything is as users asked.

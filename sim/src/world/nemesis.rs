@@ -39,6 +39,7 @@ impl World {
             Do::ClockRate { .. } | Do::ClockJump { .. } => self.break_clock(what),
             Do::ApiFault { .. }
             | Do::FreezeView { .. }
+            | Do::LagView { .. }
             | Do::StallControllers { .. }
             | Do::MoveToView { .. }
             | Do::Compact {}
@@ -208,6 +209,10 @@ impl World {
             Do::Slow { who, server, more_ms, for_ms } => {
                 self.for_links(what, who, server, for_ms, move |link, on| link.slow(more_ms, on));
             }
+            Do::Reorder { who, server, up_to_ms, for_ms } => {
+                let reorder = move |link: &mut Link, on| link.reorder(up_to_ms, on);
+                self.for_links(what, who, server, for_ms, reorder);
+            }
             Do::Duplicate { who, per_mille, for_ms } => {
                 let duplicate = move |link: &mut Link, on| link.duplicate(per_mille, on);
                 self.for_links(what, who, Server::Any, for_ms, duplicate);
@@ -288,6 +293,14 @@ impl World {
                     world.0.views[view as usize].release();
                 });
             }
+            Do::LagView { view, lag_ms, for_ms } => {
+                self.0.views[view as usize].hold();
+                let newest = self.0.views[view as usize].newest();
+                self.lag(view, Duration::from_millis(lag_ms), newest, for_ms / lag_ms);
+                self.lasts(fault::name(what), for_ms, move |world| {
+                    world.0.views[view as usize].release();
+                });
+            }
             Do::StallControllers { for_ms } => {
                 hold(&self.0.servers).stalled += 1;
                 self.lasts(fault::name(what), for_ms, move |world| {
@@ -309,6 +322,19 @@ impl World {
             Do::EditLease { ref holder } => self.edit_lease(holder),
             _ => unreachable!("only the API is broken here"),
         }
+    }
+
+    /// Lets a held cache go on, so many times, to what was newest so long ago.
+    fn lag(&self, view: u32, by: Duration, newest: u64, times: u64) {
+        self.later(by, move |world| {
+            if world.is_healed() || times <= 1 {
+                return;
+            }
+            let seen = &world.0.views[view as usize];
+            let now = seen.newest();
+            seen.advance_to(newest);
+            world.lag(view, by, now, times - 1);
+        });
     }
 
     fn break_store(&self, what: &Do) {
@@ -337,8 +363,8 @@ impl World {
         }
     }
 
-    /// What changes nothing is nothing to be noticed; and a log that nothing was done by yet, spoilt
-    /// for good, leaves a run in which nothing is ever done.
+    /// What changes nothing is nothing to be noticed; and a log that nothing was done by yet,
+    /// spoilt for good, leaves a run in which nothing is ever done.
     fn has_nothing_to_spoil(&self, what: &Do) -> bool {
         let least = match what {
             Do::Tamper { how } => least_records(*how),
@@ -423,12 +449,16 @@ impl World {
         self.wake_ticker();
         self.0.views.iter().for_each(|view| view.release());
         let core = &self.0.scenario.core;
+        let bound_ppm = super::config_of(&self.0.scenario).leader_election.clock_rate_error_ppm;
         for (index, machine) in self.machines().iter().enumerate() {
             machine.process().disarm();
             machine.link(Server::Any, |link| *link = Link::default());
             machine.disk.fail_syncs(0);
             machine.disk.set_free_bytes(None);
-            self.set_rate(machine, 0);
+            // Clocks that are as good as is promised stay as they are.
+            if !fault::is_within(machine.clock.rate_ppm(), bound_ppm) {
+                self.set_rate(machine, 0);
+            }
             self.thaw(machine);
             machine.break_watches();
             if core.is_empty() || core.contains(&u32::try_from(index).unwrap_or(u32::MAX)) {

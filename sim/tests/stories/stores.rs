@@ -1,7 +1,10 @@
 //! The object store lies: about what it applied, and about what it promises.
 
+use std::collections::BTreeMap;
+
 use rynxs_judge::Invariant;
 use rynxs_judge::event::Event;
+use rynxs_judge::oracle::LOG_REFUSED;
 use rynxs_sim::scenario::{Do, S3Fault, Server, Way, Who};
 
 use crate::play::{agent, play, until};
@@ -56,6 +59,18 @@ fn a_put_that_arrives_twice_is_one_record() {
     for seen in play(&story, 1..4) {
         seen.excuses_only(&[]);
         seen.must_hit("write-arrives-twice");
+        let mut answers: BTreeMap<(&str, &str), Vec<u16>> = BTreeMap::new();
+        for line in &seen.lines {
+            if let Event::LogWrite(write) = &line.event {
+                answers.entry((&write.key, &write.text)).or_default().push(write.status);
+            }
+        }
+        // A term's first append is sent several times on purpose, and no other one is.
+        let twice = answers.values().filter(|statuses| *statuses == &[200, 412]).count();
+        assert!(twice > 3, "seed {}: {twice} records came twice", seen.seed);
+        let once =
+            |statuses: &Vec<u16>| statuses.iter().filter(|status| **status == 200).count() == 1;
+        assert!(answers.values().all(once), "seed {}: {answers:?}", seen.seed);
     }
 }
 
@@ -85,5 +100,11 @@ fn a_store_that_ignores_the_condition_is_refused() {
             line.t_ns > 30_000_000_000 && matches!(line.event, Event::Guard { until_ns: Some(_) })
         });
         assert!(!led.is_empty(), "somebody tried");
+        let refused = seen.when(|line| match &line.event {
+            Event::Probe { probe } => probe == LOG_REFUSED,
+            Event::Exited { corrupt, .. } => *corrupt,
+            _ => false,
+        });
+        assert!(!refused.is_empty(), "seed {}: nobody says that the store is refused", seen.seed);
     }
 }

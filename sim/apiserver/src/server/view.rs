@@ -56,6 +56,21 @@ impl ApiServer {
         wakers.into_iter().for_each(std::task::Waker::wake);
     }
 
+    /// The newest version, which a cache may lack.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.lock().store.rv()
+    }
+
+    /// Lets the cache of this view go on to this version, if it is not there yet.
+    pub fn advance_to(&self, version: u64) {
+        let seen = {
+            let cluster = self.lock();
+            cluster.seen(self.view)
+        };
+        self.advance_by(version.saturating_sub(seen));
+    }
+
     /// Lets the cache of this view catch up and keep up.
     pub fn release(&self) {
         let wakers = {

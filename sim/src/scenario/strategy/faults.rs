@@ -65,7 +65,7 @@ pub(super) fn fault(swarm: Swarm, place: Place, size: Size) -> impl Strategy<Val
     })
 }
 
-fn switched<T>(all: Vec<T>, is_on: impl Fn(&usize) -> bool) -> Vec<T> {
+pub(super) fn switched<T>(all: Vec<T>, is_on: impl Fn(&usize) -> bool) -> Vec<T> {
     let numbered = all.into_iter().enumerate();
     numbered.filter(|(index, _)| is_on(index)).map(|(_, one)| one).collect()
 }
@@ -161,6 +161,14 @@ fn network_kinds(replicas: u32) -> Vec<BoxedStrategy<Do>> {
         (who(), server(), 10_u64..3_000, span())
             .prop_map(|(who, server, more_ms, for_ms)| Do::Slow { who, server, more_ms, for_ms })
             .boxed(),
+        (who(), server(), 10_u64..3_000, span())
+            .prop_map(|(who, server, up_to_ms, for_ms)| Do::Reorder {
+                who,
+                server,
+                up_to_ms,
+                for_ms,
+            })
+            .boxed(),
         (who(), server(), span())
             .prop_map(|(who, server, for_ms)| Do::HoldWrite { who, server, for_ms })
             .boxed(),
@@ -189,6 +197,9 @@ fn api_kinds(replicas: u32, views: u32) -> Vec<BoxedStrategy<Do>> {
     let who = || who(replicas);
     vec![
         (0..views, span()).prop_map(|(view, for_ms)| Do::FreezeView { view, for_ms }).boxed(),
+        (0..views, 50_u64..5_000, span())
+            .prop_map(|(view, lag_ms, for_ms)| Do::LagView { view, lag_ms, for_ms })
+            .boxed(),
         (who(), 0..views).prop_map(|(who, view)| Do::MoveToView { who, view }).boxed(),
         span().prop_map(|for_ms| Do::StallControllers { for_ms }).boxed(),
         Just(Do::Compact {}).boxed(),
@@ -237,7 +248,7 @@ fn s3_faults() -> Vec<BoxedStrategy<Do>> {
 
 fn disk_kinds() -> Vec<BoxedStrategy<Do>> {
     vec![
-        (0_u32..3).prop_map(|count| Do::FailSyncs { count }).boxed(),
+        (1_u32..4).prop_map(|count| Do::FailSyncs { count }).boxed(),
         (0_u64..4_000, span())
             .prop_map(|(free_bytes, for_ms)| Do::FillDisk { free_bytes, for_ms })
             .boxed(),

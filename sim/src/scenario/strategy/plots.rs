@@ -42,7 +42,7 @@ pub(super) fn plots(file: bool, size: Size) -> Vec<Plot> {
         Bias::Mix | Bias::File | Bias::Sessions => vec![
             (3, zombie(agents).boxed()),
             (1, late_record(agents).boxed()),
-            (2, late_create(agents).boxed()),
+            (3, late_create(agents).boxed()),
             (2, replayed(agents).boxed()),
             (1, ambiguous_release().boxed()),
             (2, race_for_a_seq().boxed()),
@@ -51,6 +51,7 @@ pub(super) fn plots(file: bool, size: Size) -> Vec<Plot> {
             (1, lost_job(agents).boxed()),
             (2, repeated_events(agents).boxed()),
             (2, duel(agents).boxed()),
+            (1, forgotten(agents).boxed()),
         ],
     }
 }
@@ -150,6 +151,20 @@ fn unconditional(agents: u32) -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
+/// The API forgets its past, again and again, while a successor begins to watch.
+fn forgotten(agents: u32) -> impl Strategy<Value = Vec<Step>> {
+    let forget = (14_500_u64..17_000, 2_usize..6, name("agent", agents));
+    forget.prop_map(|(begins, times, agent)| {
+        let crash = Do::Crash { who: Who::Leader, back_after_ms: 60_000 };
+        let again = (0..times as u64).flat_map(|index| {
+            let at = begins + index * 700;
+            let edit = edit(agent.clone(), u32::try_from(index).unwrap_or(0));
+            [(at, edit), (at, Do::Compact {}), (at + 1, Do::BreakWatches { who: Who::All })]
+        });
+        steps([(0, crash)].into_iter().chain(again).collect())
+    })
+}
+
 /// A record of a deposed leader lands while its successor, at a slow store, still looks for the
 /// tail.
 fn late_record(agents: u32) -> impl Strategy<Value = Vec<Step>> {
@@ -167,21 +182,26 @@ fn late_record(agents: u32) -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-/// A create leaves a leader that dies, and lands when another one leads.
+/// A create leaves a leader that dies, and lands when another one leads: the first of an Agent's
+/// creates, or one behind it.
 fn late_create(agents: u32) -> impl Strategy<Value = Vec<Step>> {
-    let who = Who::Leader;
-    (name("late", agents), moment(), beyond_lease(), any::<bool>()).prop_map(
-        move |(agent, dies, held, gone)| {
-            let end =
-                if gone { Do::DeleteAgent { name: agent.clone() } } else { edit(agent.clone(), 9) };
-            steps(vec![
-                (0, Do::HoldWrite { who, server: Server::Api, for_ms: held }),
-                (1, edit(agent, 7)),
-                (1 + dies, Do::Crash { who, back_after_ms: 40_000 }),
-                (2 + dies, end),
-            ])
-        },
-    )
+    let (who, server) = (Who::Leader, Server::Api);
+    // Behind three others comes what could run something.
+    let behind = prop_oneof![2 => Just(3_usize), 1 => 0_usize..6];
+    let dies = prop_oneof![1_u64..400, 200_u64..900];
+    let late = (name("late", agents), behind, dies, beyond_lease(), any::<bool>());
+    late.prop_map(move |(agent, behind, dies, held, gone)| {
+        let end =
+            if gone { Do::DeleteAgent { name: agent.clone() } } else { edit(agent.clone(), 9) };
+        let pass = (0..behind).map(|_| (0, Do::PassWrite { who, server }));
+        let hold = [
+            (0, Do::HoldWrite { who, server, for_ms: held }),
+            (1, edit(agent, 7)),
+            (1 + dies, Do::Crash { who, back_after_ms: 40_000 }),
+            (2 + dies, end),
+        ];
+        steps(pass.chain(hold).collect())
+    })
 }
 
 /// A proxy repeats an old write with the live version, after a later decision was written.
