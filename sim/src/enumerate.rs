@@ -1,27 +1,30 @@
-//! Enumeration: in a reference scenario, one fault at *every* write of the leader, one run each.
+//! Enumeration: in a reference scenario, one fault at *every* write of one replica, one run each.
 //!
-//! The leader dies before its kth write arrives, or when it was applied and not yet answered, or
-//! the answer is lost; for k from 1 until the scenario is over. Each run must be green, end with
-//! the managed objects of the fault-free run (whose content names neither uids nor stamps), and let
-//! no Session's Job run twice. Randomness finds rare combinations; this leaves no single one out.
+//! It dies before its kth write arrives, or when it was applied and not yet answered, or the answer
+//! is lost; for k from 1 until the scenario is over. The references begin with the very first write
+//! of a cluster, with the first one of a successor, and in the middle of a term. Each run must be
+//! green, end with the objects of the fault-free run (whose content names neither uids nor stamps)
+//! and what Agents and Sessions say there, and let no Session's Job run twice. Randomness finds
+//! rare combinations; this leaves no single one out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use rynxs_judge::ObjectWrite;
-use rynxs_judge::event::{Event, Leg, Line};
+use rynxs_judge::event::{Event, Line};
 use serde_json::{Value, json};
 
+use crate::fault;
 use crate::scenario::{AgentShape, Do, Scenario, SessionShape, Who};
 use crate::trial::{Shown, trial};
 
 /// What happens at the kth write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum At {
-    /// The leader dies, and the write never arrives.
+    /// The writer dies, and the write never arrives.
     DiesBefore,
-    /// It is applied, and the leader dies before it is answered.
+    /// It is applied, and its writer dies before it is answered.
     DiesAfter,
     /// It is applied, and its answer is lost.
     AnswerLost,
@@ -45,14 +48,13 @@ impl At {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::DiesBefore => "the leader dies before the write",
-            Self::DiesAfter => "the leader dies after the write",
+            Self::DiesBefore => "the writer dies before the write",
+            Self::DiesAfter => "the writer dies after the write",
             Self::AnswerLost => "the answer to the write is lost",
         }
     }
 
-    fn step(self, nth: u32) -> Do {
-        let who = Who::Leader;
+    fn step(self, who: Who, nth: u32) -> Do {
         match self {
             Self::AnswerLost => Do::LoseAnswer { who, nth },
             Self::DiesBefore | Self::DiesAfter => {
@@ -77,6 +79,8 @@ pub struct Reference {
     pub name: &'static str,
     /// Itself, without a fault.
     pub scenario: Scenario,
+    /// Whose writes are counted, and from when on, milliseconds.
+    pub from: (Who, u64),
 }
 
 /// The reference scenarios.
@@ -91,12 +95,23 @@ pub fn references() -> Vec<Reference> {
     // the same.
     let wider = AgentShape { value: 1, egress: 1, ..AgentShape::default() };
     let wider = Do::ApplyAgent { name: "a".to_owned(), agent: wider };
+    let begin = Do::ApplySession { name: "s".to_owned(), session };
     let calm = Scenario { heal_at_ms: HEAL_MS, ..Scenario::default() };
+    // The first term of a cluster, from the creation of the Lease and the genesis on.
+    let first = Scenario { replicas: 1, heal_at_ms: 90_000, ..Scenario::default() }
+        .at(0, agent(1))
+        .at(ARMED_MS, begin.clone());
+    // A term that begins with another one's log, and with work that is left.
+    let takeover = Scenario { replicas: 2, ..calm.clone() }
+        .at(0, agent(1))
+        .at(ARMED_MS, agent(2))
+        .at(ARMED_MS + 150, Do::Crash { who: Who::Leader, back_after_ms: 40_000 })
+        .at(ARMED_MS + 1_000, begin.clone());
     let create = calm
         .clone()
         .at(ARMED_MS + 1, agent(1))
         .at(ARMED_MS + 1_000, wider)
-        .at(ARMED_MS + 2_000, Do::ApplySession { name: "s".to_owned(), session });
+        .at(ARMED_MS + 2_000, begin);
     let again = AgentShape { value: 2, ..AgentShape::default() };
     let replace = calm
         .at(0, agent(1))
@@ -104,8 +119,14 @@ pub fn references() -> Vec<Reference> {
         .at(ARMED_MS + 3_000, Do::DeleteAgent { name: "a".to_owned() })
         .at(ARMED_MS + 5_000, agent(3));
     vec![
-        Reference { name: "create-edit-session", scenario: create },
-        Reference { name: "recreate-delete-create", scenario: replace },
+        Reference { name: "first-term", scenario: first, from: (Who::Replica(0), 0) },
+        Reference { name: "takeover", scenario: takeover, from: (Who::Standby, ARMED_MS) },
+        Reference { name: "create-edit-session", scenario: create, from: (Who::Leader, ARMED_MS) },
+        Reference {
+            name: "recreate-delete-create",
+            scenario: replace,
+            from: (Who::Leader, ARMED_MS),
+        },
     ]
 }
 
@@ -194,7 +215,8 @@ fn one(
     seed: u64,
     expected: &BTreeMap<String, Value>,
 ) -> Option<Vec<Wrong>> {
-    let mut scenario = reference.scenario.clone().at(ARMED_MS, at.step(nth));
+    let (who, armed_ms) = reference.from;
+    let mut scenario = reference.scenario.clone().at(armed_ms, at.step(who, nth));
     scenario.steps.sort_by_key(|step| step.at_ms);
     let trial = trial(&scenario, seed, false);
     let wrong = |why: String| {
@@ -221,11 +243,12 @@ fn one(
     Some(all)
 }
 
-/// Whether the fault that was armed happened before the heal.
+/// Whether the fault that was armed met its message before the heal.
 fn has_happened(lines: &[Line]) -> bool {
     lines.iter().any(|line| match &line.event {
-        // Nothing else kills or loses anything in a reference scenario.
-        Event::Killed { .. } | Event::Lost { leg: Leg::Answer, .. } => true,
+        Event::FaultHit { fault, .. } => {
+            fault == fault::CRASH_AT_WRITE || fault == fault::LOSE_ANSWER
+        }
         _ => false,
     })
 }

@@ -30,12 +30,12 @@ fn is_settled(at: At) {
 }
 
 #[test]
-fn a_leader_may_die_before_any_write() {
+fn a_replica_may_die_before_any_write() {
     is_settled(At::DiesBefore);
 }
 
 #[test]
-fn a_leader_may_die_after_any_write() {
+fn a_replica_may_die_after_any_write() {
     is_settled(At::DiesAfter);
 }
 

@@ -1,4 +1,4 @@
-//! `rynxs-sim enumerate`: one fault at every write of the leader.
+//! `rynxs-sim enumerate`: one fault at every write of one replica.
 
 use std::path::PathBuf;
 use std::time::Instant;
