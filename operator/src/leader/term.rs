@@ -305,12 +305,16 @@ impl Term {
     /// Submits facts about a subject and plans everybody whom their decisions may concern.
     pub(super) fn record(&mut self, subject: &ObjectRef, facts: Vec<Event>) -> Option<Seq> {
         let mut agents = BTreeSet::new();
+        // An outcome gives nothing up.
+        let supersedes = !facts.iter().any(is_outcome);
         let claimed = self.journal.with_state(|state| {
             agents.extend(agent_of(state, subject));
             let sessions = agents.iter().flat_map(|agent| state.running_sessions(agent));
             let subjects = sessions.map(children::session).chain([subject.clone()]);
             let objects = subjects.flat_map(|subject| children::of(&subject));
-            objects.filter(|object| is_claimed(state, object)).collect()
+            let claimed = objects.filter(|object| is_claimed(state, object));
+            let written = |object: &ObjectRef| supersedes && decide::owner_writes(state, object);
+            claimed.map(|object| (written(&object), object)).collect()
         });
         let seq = match self.journal.record(facts) {
             Ok(seq) => seq,
@@ -339,12 +343,16 @@ impl Term {
         Some(seq)
     }
 
-    /// Looks at what was written or to be written by a subject and no longer is. Whatever was seen
-    /// of it meanwhile was left to the subject; and a write may have been made already, by a leader
-    /// that died before it said so.
-    fn look_at_given_up(&self, mut claimed: Vec<ObjectRef>) {
-        self.journal.with_state(|state| claimed.retain(|object| !is_claimed(state, object)));
-        for object in claimed {
+    /// Looks at what was a subject's and no longer is, and at what it was about to write and no
+    /// longer is. Whatever was seen of it meanwhile was left to the subject; and the write may have
+    /// been made already, by a leader that died before it said so, or without an answer that did.
+    fn look_at_given_up(&self, mut claimed: Vec<(bool, ObjectRef)>) {
+        self.journal.with_state(|state| {
+            claimed.retain(|(written, object)| {
+                !is_claimed(state, object) || *written && !decide::owner_writes(state, object)
+            });
+        });
+        for (_, object) in claimed {
             self.tools.cache.touch(object);
         }
     }
@@ -467,6 +475,10 @@ fn order(state: &State, subject: &ObjectRef) -> Result<Option<Order>, render::Re
 /// Whether its subject has written the object, or is about to.
 fn is_claimed(state: &State, object: &ObjectRef) -> bool {
     state.object(object).is_some() || decide::owner_writes(state, object)
+}
+
+fn is_outcome(fact: &Event) -> bool {
+    matches!(fact, Event::ActionApplied { .. } | Event::ActionFailed { .. })
 }
 
 /// The Agent whose sessions a fact about this subject may concern.
