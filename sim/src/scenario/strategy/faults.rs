@@ -210,40 +210,39 @@ fn api_kinds(replicas: u32, views: u32) -> Vec<BoxedStrategy<Do>> {
     ]
 }
 
-fn api_faults() -> Vec<BoxedStrategy<Do>> {
-    use ApiFault as Fault;
-    let all = [
-        Fault::TooManyRequests,
-        Fault::FailsBefore,
-        Fault::FailsAfter,
-        Fault::Unavailable,
-        Fault::TimesOutAfter,
-        Fault::DeniesWrites,
-        Fault::LeaseConflicts,
-    ];
+/// What a server's answers may meet, a kind each.
+fn answers<F: Copy + 'static>(all: [F; 7], what: fn(F, u32, u64) -> Do) -> Vec<BoxedStrategy<Do>> {
     let one = |fault| {
         let times = (per_mille(), span());
-        times.prop_map(move |(per_mille, for_ms)| Do::ApiFault { fault, per_mille, for_ms }).boxed()
+        times.prop_map(move |(per_mille, for_ms)| what(fault, per_mille, for_ms)).boxed()
     };
     all.into_iter().map(one).collect()
 }
 
-fn s3_faults() -> Vec<BoxedStrategy<Do>> {
-    use S3Fault as Fault;
+fn api_faults() -> Vec<BoxedStrategy<Do>> {
     let all = [
-        Fault::SlowDown,
-        Fault::FailsBefore,
-        Fault::FailsAfter,
-        Fault::Conflict,
-        Fault::RequestTimeout,
-        Fault::ExpiredToken,
-        Fault::ResetAfter,
+        ApiFault::TooManyRequests,
+        ApiFault::FailsBefore,
+        ApiFault::FailsAfter,
+        ApiFault::Unavailable,
+        ApiFault::TimesOutAfter,
+        ApiFault::DeniesWrites,
+        ApiFault::LeaseConflicts,
     ];
-    let one = |fault| {
-        let times = (per_mille(), span());
-        times.prop_map(move |(per_mille, for_ms)| Do::S3Fault { fault, per_mille, for_ms }).boxed()
-    };
-    all.into_iter().map(one).collect()
+    answers(all, |fault, per_mille, for_ms| Do::ApiFault { fault, per_mille, for_ms })
+}
+
+fn s3_faults() -> Vec<BoxedStrategy<Do>> {
+    let all = [
+        S3Fault::SlowDown,
+        S3Fault::FailsBefore,
+        S3Fault::FailsAfter,
+        S3Fault::Conflict,
+        S3Fault::RequestTimeout,
+        S3Fault::ExpiredToken,
+        S3Fault::ResetAfter,
+    ];
+    answers(all, |fault, per_mille, for_ms| Do::S3Fault { fault, per_mille, for_ms })
 }
 
 fn disk_kinds() -> Vec<BoxedStrategy<Do>> {
