@@ -234,6 +234,7 @@ impl<'a> Walk<'a, '_> {
 
     /// No session runs twice: of the Jobs of one incarnation only one is ever let run, and none
     /// comes after it, but for an earlier create that arrives late, or once more, and runs nothing.
+    /// The mark that such a Job is deleted starts nothing either, however new it is.
     fn started(&mut self, seen: &Seen<'a, ObjectWrite>) {
         let write = seen.what;
         let Some(value) = write.value.as_deref() else { return };
@@ -242,8 +243,9 @@ impl<'a> Walk<'a, '_> {
         }
         let Some(session) = owner_uid(value) else { return };
         let (stamp, inert) = (stamp_of(value), is_inert("Job", value));
+        let harmless = |ran: &Ran<'_>| inert && (stamp <= ran.stamp || is_marked(value));
         match self.ran.get(session) {
-            Some(ran) if ran.job != write.uid && !(inert && stamp <= ran.stamp) => {
+            Some(ran) if ran.job != write.uid && !harmless(ran) => {
                 let (job, first) = (ran.job.to_owned(), ran.place);
                 let expected = format!("no Job after {job}, which may have run");
                 self.find(seen, Some(first), expected, format!("Job {}", write.uid));

@@ -166,15 +166,23 @@ fn a_session_that_runs_twice_is_found() {
     let job = object("Job", "s-run");
     let first = story.api[&job].clone();
     story.delete("alice", &job);
-    // The create that made it, once more: it runs nothing. Then the start, and another decision.
-    let later = json!((BASE + 1_000).to_string());
-    for (inert, stamp, fails) in
-        [(true, None, false), (false, None, true), (true, Some(later), true)]
-    {
+    // The create that made it, once more: it runs nothing. Then the start, and another decision:
+    // only that to delete it may come later.
+    for (inert, later, marked, fails) in [
+        (true, false, false, false),
+        (false, false, false, true),
+        (true, true, false, true),
+        (true, true, true, false),
+        (false, true, true, true),
+    ] {
         let mut again = first.clone();
         again["spec"]["suspend"] = json!(inert);
-        if let Some(stamp) = stamp {
-            again["metadata"]["annotations"]["rynxs.universe.ai/stamp"] = stamp;
+        let annotations = &mut again["metadata"]["annotations"];
+        if later {
+            annotations["rynxs.universe.ai/stamp"] = json!((BASE + 1_000).to_string());
+        }
+        if marked {
+            annotations["rynxs.universe.ai/deleting"] = json!("true");
         }
         let mut story = story.clone();
         story.put(OPERATOR, &job, again, "");
