@@ -44,8 +44,7 @@ fn used() -> Duration {
 
 /// The scenario of a seed, with as many replicas and Agents as this measures.
 fn scenario(seed: u64) -> Scenario {
-    let drawn = draw(seed, Size { team: AGENTS, ..Size::default() });
-    Scenario { replicas: REPLICAS, ..drawn }
+    draw(seed, Size { replicas: Some(REPLICAS), team: AGENTS, ..Size::default() })
 }
 
 fn simulator(runs: u64) -> (Sum, Vec<(Duration, u64)>) {

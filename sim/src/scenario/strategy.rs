@@ -20,6 +20,8 @@ use faults::{Swarm, fault};
 /// How much happens in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
+    /// How many replicas; if not given, 1 to 5, or the one that a log in a file may have.
+    pub replicas: Option<u32>,
     /// Agents that are wanted from the beginning on, at least 1: a run in which nothing is wanted
     /// shows nothing.
     pub team: u32,
@@ -54,7 +56,15 @@ pub enum Bias {
 impl Default for Size {
     /// A few minutes of a small team's day, compressed.
     fn default() -> Self {
-        Self { team: 20, agents: 20, edits: 40, faults: 12, horizon_ms: 240_000, bias: Bias::Mix }
+        Self {
+            replicas: None,
+            team: 20,
+            agents: 20,
+            edits: 40,
+            faults: 12,
+            horizon_ms: 240_000,
+            bias: Bias::Mix,
+        }
     }
 }
 
@@ -75,12 +85,14 @@ pub fn draw(seed: u64, size: Size) -> Scenario {
 /// Every scenario of this size.
 pub fn scenarios(size: Size) -> impl Strategy<Value = Scenario> {
     let files = match size.bias {
+        _ if size.replicas.is_some_and(|replicas| replicas > 1) => 0.0,
         Bias::File => 1.0,
         Bias::Mix | Bias::Sessions => 0.1,
         // A file has one writer, and nobody else has its keys.
         Bias::Rivals | Bias::Tamper => 0.0,
     };
-    let topology = (1_u32..=5, 1_u32..=3, prop::bool::weighted(files), any::<Swarm>(), settings());
+    let replicas = size.replicas.map_or(1..=5, |replicas| replicas..=replicas);
+    let topology = (replicas, 1_u32..=3, prop::bool::weighted(files), any::<Swarm>(), settings());
     topology.prop_flat_map(move |(replicas, api_views, file, swarm, settings)| {
         // A single writer by nature.
         let replicas = if file { 1 } else { replicas };
