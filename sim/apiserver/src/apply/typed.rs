@@ -129,7 +129,11 @@ pub(crate) fn difference(old: Option<&Value>, new: Option<&Value>, shape: &Shape
         let old = old.and_then(Value::as_object).unwrap_or(&empty);
         let new = new.and_then(Value::as_object).unwrap_or(&empty);
         for (name, before) in old {
-            result.put(&field(name), Some(before), new.get(name), shape.field(name));
+            let after = new.get(name);
+            // Most of what is written is as it was.
+            if after != Some(before) {
+                result.put(&field(name), Some(before), after, shape.field(name));
+            }
         }
         for (name, after) in new {
             if !old.contains_key(name) {

@@ -32,6 +32,8 @@ pub(super) fn reconcile(cluster: &mut Cluster, object: &Object, now_ms: u64) {
                 Kind::ReplicaSet,
                 &replica_set(object, &hash, revision, wanted),
             );
+            // What comes of it leads here again.
+            return;
         }
         Some(current) => {
             copy_annotations(cluster, object, current);

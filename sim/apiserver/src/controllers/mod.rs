@@ -40,20 +40,21 @@ const EVENT_TTL_MS: u64 = 3_600_000;
 /// what is left waits for the next tick.
 const MAX_ROUNDS: usize = 16;
 
-/// What is looked at, in this order.
+/// What is looked at, in this order: what is owned before its owner, so that one change of a pod is
+/// one change of each status above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Claim,
-    Deployment,
-    ReplicaSet,
-    Job,
     Pod,
+    Job,
+    ReplicaSet,
+    Deployment,
     Event,
 }
 
 impl Kind {
     const ALL: [Kind; 6] =
-        [Self::Claim, Self::Deployment, Self::ReplicaSet, Self::Job, Self::Pod, Self::Event];
+        [Self::Claim, Self::Pod, Self::Job, Self::ReplicaSet, Self::Deployment, Self::Event];
 
     /// API group and plural name.
     fn resource(self) -> (&'static str, &'static str) {

@@ -210,7 +210,10 @@ pub(super) fn prepare_update(call: &Call<'_>, value: &mut Value, old: &Value) {
         }
         _ => {}
     }
-    complete(call, value);
+    // A status endpoint keeps all else as it is stored, and the status was completed before.
+    if call.target.subresource != "status" {
+        complete(call, value);
+    }
     defaults::on_update(&info.kind, value, old);
     if info.kind == "CustomResourceDefinition" && call.target.subresource.is_empty() {
         registry::accept_crd(value, &time(call.cluster.now_ms));

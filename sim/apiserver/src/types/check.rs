@@ -37,34 +37,51 @@ const DROPPED_EMPTY: [&str; 9] = [
     "workingDir",
 ];
 
+/// Where a value stands, as a chain of its parents; made into text only for a problem.
+enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(Self::Root, name) => f.write_str(name),
+            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
 /// Everything in a value that is not of the type.
 pub(crate) fn check(value: &Value, of: &Type) -> Vec<Problem> {
     let mut problems = Vec::new();
-    walk("", value, of, &mut problems);
+    walk(&Path::Root, value, of, &mut problems);
     problems
 }
 
-fn walk(path: &str, value: &Value, of: &Type, problems: &mut Vec<Problem>) {
-    let child = |name: &str| match path {
-        "" => name.to_owned(),
-        _ => format!("{path}.{name}"),
-    };
+fn walk(path: &Path<'_>, value: &Value, of: &Type, problems: &mut Vec<Problem>) {
     match (of, value) {
         (_, Value::Null) | (Type::Any, _) => {}
         (Type::Struct { fields, .. }, Value::Object(map)) => {
             for (name, field) in map {
+                let path = Path::Field(path, name);
                 match fields.get(name) {
-                    Some(of) => walk(&child(name), field, of, problems),
-                    None => problems.push(Problem::Unknown(child(name))),
+                    Some(of) => walk(&path, field, of, problems),
+                    None => problems.push(Problem::Unknown(path.to_string())),
                 }
             }
         }
         (Type::Map(item), Value::Object(map)) => {
-            map.iter().for_each(|(name, entry)| walk(&child(name), entry, item, problems));
+            for (name, entry) in map {
+                walk(&Path::Field(path, name), entry, item, problems);
+            }
         }
         (Type::List(item), Value::Array(items)) => {
             for (index, entry) in items.iter().enumerate() {
-                walk(&format!("{path}[{index}]"), entry, item, problems);
+                walk(&Path::Item(path, index), entry, item, problems);
             }
         }
         (Type::Text, Value::String(_))
@@ -74,7 +91,7 @@ fn walk(path: &str, value: &Value, of: &Type, problems: &mut Vec<Problem>) {
         (Type::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => {}
         (_, other) => {
             let text = format!("{} is no {}", kind_of(other), name_of(of));
-            problems.push(Problem::Mistyped(path.to_owned(), text));
+            problems.push(Problem::Mistyped(path.to_string(), text));
         }
     }
 }
