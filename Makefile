@@ -1,6 +1,6 @@
 # `make help` lists what is here. Everything is a plain cargo command underneath.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench crds explore frontier ci quick
+.PHONY: help demo test lint fmt bench crds explore frontier chart image ci quick
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ explore: ## random scenarios under fresh seeds for twenty minutes
 
 frontier: ## where one leader stops being one, as a table and a picture
 	cargo run --release --bin rynxs-sim -- frontier
+
+chart: ## the chart's examples, refusals and alerts; a real API server too, if KUBECONFIG names one
+	helm/tests/run
+
+image: ## the operator's image, as a tar that needs no registry
+	image/make
 
 quick: ## formatting, clippy and tests
 	.ci/run --quick
