@@ -14,7 +14,7 @@
 
 {{/* Names of cluster-scoped objects: two releases of one name in two namespaces must not meet. */}}
 {{- define "rynxs.clusterName" -}}
-{{- printf "%s-%s" .Release.Namespace (include "rynxs.fullname" .) -}}
+{{- printf "%s.%s" .Release.Namespace (include "rynxs.fullname" .) -}}
 {{- end -}}
 
 {{- define "rynxs.serviceAccount" -}}
@@ -109,14 +109,51 @@ yes
 {{- if and .Values.metrics.prometheusRule.enabled (not .Values.metrics.enabled) -}}
 {{- fail "metrics.prometheusRule.enabled is true and metrics.enabled is false: the alerts would never have data" -}}
 {{- end -}}
-{{- range $object := (lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "").items -}}
+{{- if and .Values.metrics.prometheusRule.enabled (not .Values.metrics.serviceMonitor.enabled) -}}
+{{- fail "metrics.prometheusRule.enabled is true and metrics.serviceMonitor.enabled is false: the alerts select the job that the ServiceMonitor names" -}}
+{{- end -}}
+{{- include "rynxs.checkLease" . -}}
+{{- include "rynxs.checkOthers" . -}}
+{{- end -}}
+
+{{/* The inequalities that the operator checks at its start, as far as spans are whole seconds:
+     request timeout 2 s, grace 3 s, clocks that differ by 5 % each. */}}
+{{- define "rynxs.checkLease" -}}
+{{- with .Values.leaderElection -}}
+{{- $spans := list .leaseDuration .renewDeadline .retryPeriod -}}
+{{- if and .enabled (regexMatch "^([0-9]+s ){2}[0-9]+s$" (join " " $spans)) -}}
+{{- $lease := trimSuffix "s" .leaseDuration | float64 -}}
+{{- $renew := trimSuffix "s" .renewDeadline | float64 -}}
+{{- $retry := trimSuffix "s" .retryPeriod | float64 -}}
+{{- if ge (mulf (addf $renew 3) 1.1025) $lease -}}
+{{- fail (printf "leaderElection.leaseDuration %s is too short for renewDeadline %s: it must be longer than (renewDeadline + 3s) * 1.1025" .leaseDuration .renewDeadline) -}}
+{{- end -}}
+{{- if ge (addf (mulf $retry 1.2) 2) $renew -}}
+{{- fail (printf "leaderElection.renewDeadline %s is too short for retryPeriod %s: it must be longer than retryPeriod * 1.2 + 2s" .renewDeadline .retryPeriod) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Another release that runs the same Agents; looks only where this one has rights anyway. */}}
+{{- define "rynxs.checkOthers" -}}
+{{- $found := list -}}
+{{- if .Values.watchNamespaces -}}
+{{- range $namespace := .Values.watchNamespaces -}}
+{{- $found = concat $found (default (list) (lookup "rbac.authorization.k8s.io/v1" "Role" $namespace "").items) -}}
+{{- end -}}
+{{- else -}}
+{{- $found = concat $found (default (list) (lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "").items) -}}
+{{- $found = concat $found (default (list) (lookup "rbac.authorization.k8s.io/v1" "Role" "" "").items) -}}
+{{- end -}}
+{{- range $object := $found -}}
 {{- $labels := default (dict) $object.metadata.labels -}}
 {{- $notes := default (dict) $object.metadata.annotations -}}
-{{- if and (eq (default "" (index $labels "app.kubernetes.io/name")) "rynxs") (eq (default "" (index $labels "app.kubernetes.io/component")) "operator") -}}
+{{- if and (hasPrefix "rynxs-" (default "" (index $labels "helm.sh/chart"))) (contains "." $object.metadata.name) -}}
 {{- $release := default "" (index $notes "meta.helm.sh/release-name") -}}
 {{- $namespace := default "" (index $notes "meta.helm.sh/release-namespace") -}}
-{{- if and (not $.Values.watchNamespaces) (or (ne $release $.Release.Name) (ne $namespace $.Release.Namespace)) -}}
-{{- fail (printf "release %s in namespace %s runs the Agents of all namespaces already: uninstall it, or give both releases watchNamespaces that do not meet" $release $namespace) -}}
+{{- if or (ne $release $.Release.Name) (ne $namespace $.Release.Namespace) -}}
+{{- fail (printf "release %s in namespace %s runs Agents that this release would run, too: uninstall it, or give both releases watchNamespaces that do not meet" $release $namespace) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
