@@ -12,7 +12,7 @@ use madsim::rand::{Rng, thread_rng};
 use madsim::runtime::{Handle, Runtime};
 use rynxs_sim::scenario::Scenario;
 use rynxs_sim::scenario::strategy::{Size, draw};
-use rynxs_sim::trial::{Shown, trial};
+use rynxs_sim::trial::{Shown, deep, trial};
 
 const REPLICAS: u32 = 3;
 const AGENTS: u32 = 20;
@@ -117,8 +117,8 @@ fn runs() -> u64 {
 #[allow(clippy::disallowed_macros, reason = "a benchmark prints what it measured")]
 fn main() {
     let runs = runs();
-    let (simulator, lengths) = simulator(runs);
-    let bare = bare(&lengths);
+    let (simulator, lengths) = deep(|| simulator(runs));
+    let bare = deep(|| bare(&lengths));
     let cost = simulator.cost.as_secs_f64();
     let rate = |sum: &Sum| sum.simulated.as_secs_f64() / sum.cost.as_secs_f64();
     println!("{runs} runs of {REPLICAS} replicas and {AGENTS} Agents, {} steps", simulator.steps);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::probe;
 use crate::scenario::Scenario;
 use crate::scenario::strategy::{Size, draw};
-use crate::trial::{Shown, trial};
+use crate::trial::{Shown, deep, trial};
 use crate::world::Stats;
 
 /// One run in so many is made twice and compared.
@@ -107,7 +107,7 @@ pub fn explore(plan: &Plan, watch: impl Fn(&Tally, Duration) + Sync) -> Tally {
     let began = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..plan.threads.max(1) {
-            scope.spawn(|| {
+            let work = || {
                 while !ended.load(Ordering::SeqCst) && began.elapsed() < plan.time {
                     let index = next.fetch_add(1, Ordering::SeqCst);
                     if index >= plan.runs {
@@ -119,7 +119,8 @@ pub fn explore(plan: &Plan, watch: impl Fn(&Tally, Duration) + Sync) -> Tally {
                         ended.store(true, Ordering::SeqCst);
                     }
                 }
-            });
+            };
+            scope.spawn(move || deep(work));
         }
     });
     tally.into_inner().expect("no thread panics while it holds the tally")

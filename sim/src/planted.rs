@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+use rynxs_judge::Invariant;
+
 /// Where the patches are, below the workspace's root.
 pub const FOLDER: &str = "sim/planted";
 
@@ -63,8 +65,7 @@ impl Planted {
 }
 
 fn is_known(what: &str) -> bool {
-    let number = what.strip_prefix('I').and_then(|number| number.parse::<u8>().ok());
-    what == DETERMINISM || number.is_some_and(|number| (1..=10).contains(&number))
+    what == DETERMINISM || Invariant::numbered(what).is_some()
 }
 
 /// All planted bugs of a tree, by name.

@@ -1,5 +1,7 @@
 //! The difference between what a subject wants and what is recorded as written.
 
+use std::cell::OnceCell;
+
 use crate::canonical;
 use crate::decide::Cause;
 use crate::event::{Action, Reason, Verb};
@@ -116,7 +118,8 @@ fn compare(state: &State, subject: &ObjectRef, wanted: &Wanted<'_>, cause: Cause
             Kind::Deployment | Kind::Job => wanted_form(state, subject),
             _ => Form::Running,
         };
-        let one = One { state, subject, wanted, object: &object, form, cause };
+        let (running, inert) = (OnceCell::new(), OnceCell::new());
+        let one = One { state, subject, wanted, object: &object, form, cause, running, inert };
         match state.object(&object) {
             None => one.create(Reason::ObjectMissing, &mut out),
             Some(known) => one.change(known, &mut out),
@@ -133,11 +136,19 @@ struct One<'a> {
     object: &'a ObjectRef,
     form: Form,
     cause: Cause,
+    /// The hashes of both forms, once asked for: rendering is most of what a decision costs.
+    running: OnceCell<Option<Hash>>,
+    inert: OnceCell<Option<Hash>>,
 }
 
 impl One<'_> {
     fn content(&self, form: Form) -> Option<Hash> {
-        self.wanted.manifest(self.object, form).map(|manifest| canonical::hash(&manifest))
+        let known = match form {
+            Form::Running => &self.running,
+            Form::Inert => &self.inert,
+        };
+        let render = || self.wanted.manifest(self.object, form);
+        *known.get_or_init(|| render().map(|manifest| canonical::hash(&manifest)))
     }
 
     fn action(&self, verb: Verb, reason: Reason, form: Form, uid: Option<&Uid>) -> Action {

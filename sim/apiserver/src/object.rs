@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::apply::Owners;
+
 /// An object as it was at one resourceVersion; never changed, only replaced.
 #[derive(Debug)]
 pub(crate) struct Object {
@@ -14,6 +16,7 @@ pub(crate) struct Object {
     pub(crate) rv: u64,
     bytes: OnceLock<Bytes>,
     list_bytes: OnceLock<Bytes>,
+    owners: OnceLock<Owners>,
 }
 
 impl Object {
@@ -21,7 +24,19 @@ impl Object {
     pub(crate) fn new(mut value: Value, rv: u64) -> Arc<Self> {
         set_meta(&mut value, "resourceVersion", Value::String(rv.to_string()));
         let value = Arc::new(value);
-        Arc::new(Self { value, rv, bytes: OnceLock::new(), list_bytes: OnceLock::new() })
+        let (bytes, list_bytes) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Self { value, rv, bytes, list_bytes, owners: OnceLock::new() })
+    }
+
+    /// Whose the fields are, read once.
+    pub(crate) fn owners(&self) -> &Owners {
+        self.owners.get_or_init(|| Owners::of(&self.value))
+    }
+
+    /// Says whose the fields are, by whom wrote that into the object.
+    pub(crate) fn remember(&self, owners: Owners) {
+        // If it was read meanwhile, the same was read.
+        let _ = self.owners.set(owners);
     }
 
     /// The object's JSON, made once.

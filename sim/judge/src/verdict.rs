@@ -61,6 +61,18 @@ impl Invariant {
         Self::I9LeastPrivilege,
         Self::I10Tamper,
     ];
+
+    /// Its number alone, as `I5`.
+    #[must_use]
+    pub fn number(self) -> String {
+        self.to_string().split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    /// The invariant of a number as [`Self::number`] writes it.
+    #[must_use]
+    pub fn numbered(number: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|invariant| invariant.number() == number)
+    }
 }
 
 /// One violation, with the place in the history.

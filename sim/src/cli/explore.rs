@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use rynxs_judge::Invariant;
 use rynxs_sim::explore::{Failure, Plan, Tally, explore};
 use rynxs_sim::scenario::Scenario;
 use rynxs_sim::scenario::strategy::{Bias, Size};
@@ -60,6 +61,10 @@ pub(crate) struct Explore {
     /// Longest time for shrinking one failure.
     #[arg(long, default_value = "60s", value_parser = duration)]
     shrink_time: Duration,
+    /// If a run violates one of these invariants among others, as I2,I5, shrink it as a case of that
+    /// one; without it, of the first in their order.
+    #[arg(long, value_delimiter = ',', value_parser = invariant)]
+    about: Vec<Invariant>,
     /// What there is more of: mix (the usual), file (logs in files), sessions, rivals (two that may
     /// lead at once), tamper (somebody changes the log in the bucket).
     #[arg(long, default_value = "mix", value_parser = bias)]
@@ -154,7 +159,8 @@ impl Explore {
     fn shrink(&self, failure: &Failure, failed: &mut Failed) -> Result<Value, Trouble> {
         say!("\nseed {}: {}", failure.seed, failure.shown);
         eprintln!("shrinking for at most {:?} …", self.shrink_time);
-        let shrunk = shrink(&failure.scenario, failure.seed, &failure.shown, self.shrink_time);
+        let shown = failure.shown.clone().about(&self.about);
+        let shrunk = shrink(&failure.scenario, failure.seed, &shown, self.shrink_time);
         let again = trial_again(&shrunk.scenario, shrunk.seed, failure.shown.takes_two());
         let folder = self.out.join(format!("{}-{}", claim(&failure.shown), failure.seed));
         let file = folder.join("scenario.yaml");
@@ -169,7 +175,7 @@ impl Explore {
         self.keep(failure, &shrunk.scenario, shrunk.seed)?;
         say!("{command}");
         failed.with(Exit::of(&failure.shown), command);
-        let mut told = told(&failure.shown);
+        let mut told = told(&shown);
         told["seed"] = shrunk.seed.into();
         told["steps"] = steps.into();
         told["file"] = file.display().to_string().into();
@@ -207,12 +213,17 @@ impl Explore {
             ("--out", self.out.display().to_string(), FOLDER.to_owned()),
         ];
         let told = options.into_iter().filter(|(_, value, usual)| value != usual);
-        let command = Again::new("explore").with("--seed", seed).with("--runs", runs);
+        let mut command = Again::new("explore").with("--seed", seed).with("--runs", runs);
+        if !self.about.is_empty() {
+            let about: Vec<String> = self.about.iter().map(|one| one.number()).collect();
+            command = command.with("--about", about.join(","));
+        }
         told.fold(command, |command, (option, value, _)| command.with(option, value))
     }
 }
 
-/// What a run showed, for programs: its kind, and the invariants that it violated.
+/// What a run showed, for programs: its kind, and the invariants that it violated, first the one
+/// that a shrinker keeps.
 pub(super) fn told(shown: &Shown) -> Value {
     let (kind, invariants) = match shown {
         Shown::Violated(invariants) => ("violated", invariants.as_slice()),
@@ -222,12 +233,13 @@ pub(super) fn told(shown: &Shown) -> Value {
         Shown::Green => ("green", &[][..]),
         Shown::Refused(_) => ("refused", &[][..]),
     };
-    let short = |invariant: &rynxs_judge::Invariant| {
-        let text = invariant.to_string();
-        text.split(' ').next().unwrap_or_default().to_owned()
-    };
-    let invariants: Vec<String> = invariants.iter().map(short).collect();
+    let invariants: Vec<String> = invariants.iter().map(|one| one.number()).collect();
     json!({"kind": kind, "invariants": invariants})
+}
+
+/// Reads the number of an invariant.
+fn invariant(text: &str) -> Result<Invariant, String> {
+    Invariant::numbered(text).ok_or_else(|| format!("{text:?} is none of I1 to I10"))
 }
 
 /// Reads the name of a bias.

@@ -132,6 +132,11 @@ impl Hunt {
         explore.args(["--time", &format!("{}s", self.time_per_bug.as_secs())]);
         explore.args(["--shrink-time", &format!("{}s", self.shrink_time.as_secs())]);
         explore.arg("--out").arg(copy.tree.with_file_name("failures").join(&bug.name));
+        let about: Vec<&str> =
+            bug.expected.iter().map(String::as_str).filter(|what| *what != DETERMINISM).collect();
+        if !about.is_empty() {
+            explore.args(["--about", &about.join(",")]);
+        }
         if let Some(bias) = &bug.bias {
             explore.args(["--bias", bias]);
         }
@@ -177,7 +182,8 @@ fn judge(bug: &Planted, failure: &serde_json::Value) -> (&'static str, String) {
     match failure["kind"].as_str() {
         None => ("NOT FOUND", String::new()),
         Some("violated") => {
-            let right = invariants.iter().any(|found| expects(found));
+            // The first one is the one that the shrunk scenario still violates.
+            let right = invariants.first().is_some_and(|kept| expects(kept));
             (if right { FOUND } else { "WRONG INVARIANT" }, invariants.join(" "))
         }
         Some("differs") => {

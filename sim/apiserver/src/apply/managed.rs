@@ -1,6 +1,7 @@
 //! `metadata.managedFields`: who owns what.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -53,15 +54,38 @@ impl Manager {
 }
 
 /// One entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Owned {
-    pub(crate) set: FieldSet,
+    set: Arc<FieldSet>,
     pub(crate) api_version: String,
     pub(crate) time: String,
+    /// Its place in the object's list, as long as the set is as it is there.
+    at: Option<usize>,
+}
+
+impl Owned {
+    /// An entry that no object has yet.
+    pub(crate) fn new(set: FieldSet, api_version: &str, time: String) -> Self {
+        Self { set: Arc::new(set), api_version: api_version.to_owned(), time, at: None }
+    }
+
+    pub(crate) fn set(&self) -> &FieldSet {
+        &self.set
+    }
+
+    /// Takes fields away; returns those that were there.
+    pub(crate) fn lose(&mut self, fields: &FieldSet) -> FieldSet {
+        let lost = self.set.intersection(fields);
+        if !lost.is_empty() {
+            self.set = Arc::new(self.set.difference(&lost));
+            self.at = None;
+        }
+        lost
+    }
 }
 
 /// All entries of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Owners {
     pub(crate) entries: BTreeMap<Manager, Owned>,
 }
@@ -71,7 +95,7 @@ impl Owners {
     pub(crate) fn of(object: &Value) -> Self {
         let mut entries = BTreeMap::new();
         let list = meta(object, "managedFields").and_then(Value::as_array);
-        for entry in list.into_iter().flatten() {
+        for (at, entry) in list.into_iter().flatten().enumerate() {
             let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
             let manager = if text("operation") == "Apply" {
                 Manager::applier(text("manager"), text("subresource"))
@@ -79,32 +103,42 @@ impl Owners {
                 Manager::updater(text("manager"), text("apiVersion"), text("subresource"))
             };
             let owned = Owned {
-                set: entry.get("fieldsV1").map(FieldSet::from_json).unwrap_or_default(),
+                set: Arc::new(entry.get("fieldsV1").map(FieldSet::from_json).unwrap_or_default()),
                 api_version: text("apiVersion").to_owned(),
                 time: text("time").to_owned(),
+                at: Some(at),
             };
             entries.insert(manager, owned);
         }
         Self { entries }
     }
 
-    /// Writes the entries into an object: appliers first, then by time and name.
-    pub(crate) fn write(&self, object: &mut Value) {
-        let mut order: Vec<(&Manager, &Owned)> =
-            self.entries.iter().filter(|(_, owned)| !owned.set.is_empty()).collect();
-        order.sort_by_key(|(manager, owned)| {
-            (
-                manager.operation,
-                &owned.time,
-                &manager.name,
-                &owned.api_version,
-                &manager.subresource,
-            )
+    /// Writes the entries into an object: appliers first, then by time and name. Entries whose set
+    /// is as it was in the list that the object still has are taken from there.
+    pub(crate) fn write(&mut self, object: &mut Value) {
+        self.entries.retain(|_, owned| !owned.set.is_empty());
+        let mut order: Vec<(&Manager, &mut Owned)> = self.entries.iter_mut().collect();
+        order.sort_by(|(manager, owned), (other, theirs)| {
+            let operation = manager.operation.cmp(other.operation);
+            operation
+                .then_with(|| owned.time.cmp(&theirs.time))
+                .then_with(|| manager.name.cmp(&other.name))
+                .then_with(|| owned.api_version.cmp(&theirs.api_version))
+                .then_with(|| manager.subresource.cmp(&other.subresource))
         });
-        let list: Vec<Value> = order.into_iter().map(|(m, o)| entry(m, o)).collect();
-        if list.is_empty() {
-            meta_mut(object).remove("managedFields");
-        } else {
+        let mut before = match meta_mut(object).remove("managedFields") {
+            Some(Value::Array(list)) => list,
+            _ => Vec::new(),
+        };
+        let mut list = Vec::with_capacity(order.len());
+        for (at, (manager, owned)) in order.into_iter().enumerate() {
+            let known = owned.at.and_then(|at| before.get_mut(at)).map(Value::take);
+            let fields = known.and_then(|mut entry| entry.get_mut("fieldsV1").map(Value::take));
+            let fields = fields.unwrap_or_else(|| owned.set.to_json());
+            list.push(entry(manager, owned, fields));
+            owned.at = Some(at);
+        }
+        if !list.is_empty() {
             set_meta(object, "managedFields", Value::Array(list));
         }
     }
@@ -112,11 +146,11 @@ impl Owners {
     /// The same without times, to tell whether anything but time changed.
     pub(crate) fn timeless(&self) -> BTreeMap<&Manager, (&FieldSet, &str)> {
         let filled = self.entries.iter().filter(|(_, owned)| !owned.set.is_empty());
-        filled.map(|(m, o)| (m, (&o.set, o.api_version.as_str()))).collect()
+        filled.map(|(m, o)| (m, (&*o.set, o.api_version.as_str()))).collect()
     }
 }
 
-fn entry(manager: &Manager, owned: &Owned) -> Value {
+fn entry(manager: &Manager, owned: &Owned, fields: Value) -> Value {
     let mut entry = Map::new();
     entry.insert("manager".to_owned(), json!(manager.name));
     entry.insert("operation".to_owned(), json!(manager.operation));
@@ -125,7 +159,7 @@ fn entry(manager: &Manager, owned: &Owned) -> Value {
         entry.insert("time".to_owned(), json!(owned.time));
     }
     entry.insert("fieldsType".to_owned(), json!("FieldsV1"));
-    entry.insert("fieldsV1".to_owned(), owned.set.to_json());
+    entry.insert("fieldsV1".to_owned(), fields);
     if !manager.subresource.is_empty() {
         entry.insert("subresource".to_owned(), json!(manager.subresource));
     }

@@ -93,33 +93,31 @@ pub(crate) struct Writer<'a> {
     pub(crate) reset: Reset,
 }
 
-/// Merges a configuration into the live object and updates the ownership in it.
+/// Merges a configuration into the live object and updates the ownership in it; `owners` is whose
+/// the fields of the live object are.
 pub(crate) fn apply(
     live: &Value,
+    mut owners: Owners,
     config: &Value,
     shape: &Shape,
     writer: Writer<'_>,
     force: bool,
-) -> Result<Value, ApiError> {
+) -> Result<(Value, Owners), ApiError> {
     let (whole, config) = (config, &without_reset(config, writer.reset));
     let configured = typed::fields_of(config, shape);
     let mut wanted = configured.clone();
     strip(&mut wanted, writer.reset);
-    let mut owners = Owners::of(live);
     if owners.entries.is_empty() && meta(live, "uid").is_some() {
+        let set = before_first_apply(live, shape, writer.reset);
         owners.entries.insert(
             Manager::updater("before-first-apply", writer.api_version, &writer.manager.subresource),
-            Owned {
-                set: before_first_apply(live, shape, writer.reset),
-                api_version: writer.api_version.to_owned(),
-                time: writer.time.to_owned(),
-            },
+            Owned::new(set, writer.api_version, writer.time.to_owned()),
         );
     }
     let last = owners.entries.remove(&writer.manager);
     let merged = typed::merge(live, config, shape);
     let pruned = match &last {
-        Some(last) => prune(merged, &last.set, &configured, &owners, shape),
+        Some(last) => prune(merged, last.set(), &configured, &owners, shape),
         None => merged,
     };
     let changes = typed::difference(Some(live), Some(&pruned), shape);
@@ -133,21 +131,19 @@ pub(crate) fn apply(
     let touched = changes.modified.union(changes.added);
     let mut conflicts = Vec::new();
     for (manager, owned) in &mut owners.entries {
-        let contested = owned.set.intersection(&touched);
+        let contested = owned.lose(&touched);
         if !contested.is_empty() {
-            owned.set = owned.set.difference(&contested);
             conflicts.push((manager.clone(), contested));
         }
-        owned.set = owned.set.difference(&changes.removed);
+        owned.lose(&changes.removed);
     }
     if !force && !conflicts.is_empty() {
         return Err(conflict_error(&conflicts));
     }
-    let owned = Owned { set: wanted, api_version: writer.api_version.to_owned(), time };
-    owners.entries.insert(writer.manager, owned);
+    owners.entries.insert(writer.manager, Owned::new(wanted, writer.api_version, time));
     let mut object = pruned;
     owners.write(&mut object);
-    Ok(object)
+    Ok((object, owners))
 }
 
 /// What an object whose fields nobody owned until now has.
@@ -172,7 +168,7 @@ fn prune(
     }
     let mut owned_now = wanted.clone();
     for owned in owners.entries.values() {
-        owned_now = owned_now.union(owned.set.clone());
+        owned_now = owned_now.union(owned.set().clone());
     }
     let last = last.with_named_parents(shape);
     let owned_now = owned_now.with_named_parents(shape);
@@ -203,41 +199,46 @@ fn conflict_error(conflicts: &[(Manager, FieldSet)]) -> ApiError {
     ApiError::new(409, "Conflict", message).with_causes(&causes)
 }
 
-/// Gives the fields that an update changes to its manager; `empty` is what a built-in object
-/// looks like with nothing in it, to compare a new one with.
+/// Gives the fields that an update changes to its manager, and says whose fields are whose now.
+/// `live` is the object before and whose its fields were, `empty` what a built-in object looks like
+/// with nothing in it, to compare a new one with.
 pub(crate) fn track_update(
-    live: Option<&Value>,
+    live: Option<(&Value, &Owners)>,
     empty: Option<&Value>,
     object: &mut Value,
     shape: &Shape,
     writer: Writer<'_>,
-) {
-    let mut owners = live.map(Owners::of).unwrap_or_default();
+) -> Owners {
+    let mut owners = live.map(|(_, owners)| owners.clone()).unwrap_or_default();
     if live.is_some() && owners.entries.is_empty() {
         // Ownership is tracked from creation on, or from the first apply on, or not at all.
-        return;
+        return owners;
     }
-    let changes = typed::difference(live.or(empty), Some(object), shape);
+    let before = live.map(|(value, _)| value).or(empty);
+    let mut changes = match writer.reset {
+        Reset::Nothing | Reset::Status => typed::difference(before, Some(object), shape),
+        // Whatever changed there is nobody's.
+        Reset::Spec | Reset::SpecAndLabels => {
+            typed::difference_but("spec", before, Some(object), shape)
+        }
+    };
     let mut touched = changes.modified.union(changes.added);
     strip(&mut touched, writer.reset);
-    let mut removed = changes.removed;
-    strip(&mut removed, writer.reset);
+    strip(&mut changes.removed, writer.reset);
     for owned in owners.entries.values_mut() {
-        owned.set = owned.set.difference(&removed);
+        owned.lose(&changes.removed);
     }
     for (manager, owned) in &mut owners.entries {
         if *manager != writer.manager {
-            owned.set = owned.set.difference(&touched);
+            owned.lose(&touched);
         }
     }
     if !touched.is_empty() {
-        let before = owners.entries.remove(&writer.manager).map(|o| o.set).unwrap_or_default();
-        let owned = Owned {
-            set: before.union(touched),
-            api_version: writer.api_version.to_owned(),
-            time: writer.time.to_owned(),
-        };
+        let before = owners.entries.remove(&writer.manager);
+        let set = before.map(|owned| owned.set().clone()).unwrap_or_default().union(touched);
+        let owned = Owned::new(set, writer.api_version, writer.time.to_owned());
         owners.entries.insert(writer.manager, owned);
     }
     owners.write(object);
+    owners
 }

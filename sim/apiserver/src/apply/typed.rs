@@ -121,6 +121,16 @@ impl Difference {
 
 /// What changes from `old` to `new`.
 pub(crate) fn difference(old: Option<&Value>, new: Option<&Value>, shape: &Shape) -> Difference {
+    difference_but("", old, new, shape)
+}
+
+/// What changes from `old` to `new`, but for the field of this name.
+pub(crate) fn difference_but(
+    left_out: &str,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    shape: &Shape,
+) -> Difference {
     let mut result = Difference::default();
     let is_map = |v: Option<&Value>| v.is_none_or(|v| v.is_object() || v.is_null());
     let is_list = |v: Option<&Value>| v.is_none_or(|v| v.is_array() || v.is_null());
@@ -131,12 +141,12 @@ pub(crate) fn difference(old: Option<&Value>, new: Option<&Value>, shape: &Shape
         for (name, before) in old {
             let after = new.get(name);
             // Most of what is written is as it was.
-            if after != Some(before) {
+            if name != left_out && after != Some(before) {
                 result.put(&field(name), Some(before), after, shape.field(name));
             }
         }
         for (name, after) in new {
-            if !old.contains_key(name) {
+            if name != left_out && !old.contains_key(name) {
                 result.put(&field(name), None, Some(after), shape.field(name));
             }
         }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::options::WriteOptions;
 use super::reply::Reply;
 use super::{Call, STAMP, access, strategy, write};
-use crate::apply::{self, Manager, Writer};
+use crate::apply::{self, Manager, Owners, Writer};
 use crate::convert;
 use crate::object::{Object, annotation, meta, meta_mut, meta_str, time};
 use crate::shape::Shape;
@@ -31,14 +31,13 @@ pub(super) fn patch(call: &mut Call<'_>) -> Result<Reply, ApiError> {
         supported(call)?;
         return Err(ApiError::not_found(&info, &call.target.name));
     };
-    let current = convert::from_storage(&info, &stored.value);
-    let mut patched = patched(call, current)?;
+    let mut patched = patched(call, &stored)?;
     write::check_type(call, &mut patched)?;
     write::check_name(call, &mut patched)?;
     convert::to_storage(&info, &mut patched);
     let warnings = strategy::prune(call, &mut patched, options.field_validation)?;
     call.stamp_sent = annotation(&patched, STAMP).map(str::to_owned);
-    write::update(call, patched, &stored, &options, warnings, false)
+    write::update(call, patched, &stored, &options, warnings, None)
 }
 
 fn supported(call: &Call<'_>) -> Result<(), ApiError> {
@@ -52,13 +51,14 @@ fn supported(call: &Call<'_>) -> Result<(), ApiError> {
     }
 }
 
-fn patched(call: &Call<'_>, current: Value) -> Result<Value, ApiError> {
+fn patched(call: &Call<'_>, stored: &Object) -> Result<Value, ApiError> {
     supported(call)?;
     let malformed = |message: String| ApiError::bad_request(message);
-    let mut result = current;
+    let info = &call.target.info;
     if call.media == JSON {
         let operations: json_patch::Patch = serde_json::from_slice(&call.body)
             .map_err(|e| malformed(format!("error decoding patch: {e}")))?;
+        let mut result = convert::from_storage(info, &stored.value);
         json_patch::patch(&mut result, &operations).map_err(|e| {
             let message =
                 format!("the server rejected our request due to an error in our request: {e}");
@@ -71,12 +71,40 @@ fn patched(call: &Call<'_>, current: Value) -> Result<Value, ApiError> {
     if !change.is_object() {
         return Err(malformed("error decoding patch: a merge patch is an object".to_owned()));
     }
+    let mut result = if call.target.subresource == "status" && is_status_alone(&change) {
+        convert::from_storage(info, &without_spec(&stored.value))
+    } else {
+        convert::from_storage(info, &stored.value)
+    };
     if call.media == MERGE {
         json_patch::merge(&mut result, &change);
         Ok(result)
     } else {
-        Ok(apply::strategic_patch(&result, &change, &call.target.info.shape))
+        Ok(apply::strategic_patch(&result, &change, &info.shape))
     }
+}
+
+/// Whether a patch says nothing about the spec, nor about whose the fields are.
+fn is_status_alone(change: &Value) -> bool {
+    let mut fields = change.as_object().into_iter().flat_map(Map::keys);
+    let only = fields.all(|name| name == "metadata" || name == "status");
+    let metadata = change.get("metadata").and_then(Value::as_object);
+    let plain = |name: &String| name != "managedFields" && !name.starts_with('$');
+    only && metadata.is_none_or(|metadata| metadata.keys().all(plain))
+}
+
+/// What a status endpoint can be about. It keeps all else as it is stored, so nothing of that need
+/// be copied and checked.
+fn without_spec(stored: &Value) -> Value {
+    let copy = |from: Option<&Value>, left_out: &str| -> Map<String, Value> {
+        let fields = from.and_then(Value::as_object).into_iter().flatten();
+        let fields = fields.filter(|(name, _)| *name != left_out && *name != "metadata");
+        fields.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let mut left = copy(Some(stored), "spec");
+    let metadata = copy(stored.get("metadata"), "managedFields");
+    left.insert("metadata".to_owned(), Value::Object(metadata));
+    Value::Object(left)
 }
 
 fn parse_config(call: &mut Call<'_>) -> Result<Value, ApiError> {
@@ -137,12 +165,13 @@ fn apply(call: &mut Call<'_>) -> Result<Reply, ApiError> {
     let warnings = strategy::prune(call, &mut config, options.field_validation)?;
     match stored {
         Some(stored) => {
-            let merged = merge(call, &stored.value, &config, &options)?;
+            let owners = stored.owners().clone();
+            let (merged, owners) = merge(call, &stored.value, owners, &config, &options)?;
             if info.is_custom() {
                 refuse_emptied(call, &merged)?;
             }
             let merged = with_system_fields(merged, &config, &stored);
-            write::update(call, merged, &stored, &options, warnings, true)
+            write::update(call, merged, &stored, &options, warnings, Some(owners))
         }
         None => {
             let uid = meta_str(&config, "uid");
@@ -159,8 +188,9 @@ fn apply(call: &mut Call<'_>) -> Result<Reply, ApiError> {
                 "kind": config["kind"],
                 "metadata": {},
             });
-            let merged = merge(call, &empty, &config, &options)?;
-            write::create(call, merged, &options, warnings, true)
+            let owners = Owners::default();
+            let (merged, owners) = merge(call, &empty, owners, &config, &options)?;
+            write::create(call, merged, &options, warnings, Some(owners))
         }
     }
 }
@@ -201,9 +231,10 @@ fn emptied(path: &str, merged: &Value, shape: &Shape) -> Option<(String, &'stati
 fn merge(
     call: &Call<'_>,
     live: &Value,
+    owners: Owners,
     config: &Value,
     options: &WriteOptions,
-) -> Result<Value, ApiError> {
+) -> Result<(Value, Owners), ApiError> {
     let info = &call.target.info;
     let api_version = info.api_version();
     let time = time(call.cluster.now_ms);
@@ -213,7 +244,7 @@ fn merge(
         time: &time,
         reset: strategy::reset(call),
     };
-    apply::apply(live, config, &info.shape, writer, options.force.unwrap_or(false))
+    apply::apply(live, owners, config, &info.shape, writer, options.force.unwrap_or(false))
 }
 
 /// The resourceVersion to compare with is the configuration's, or none.

@@ -12,7 +12,7 @@ use super::options::WriteOptions;
 use super::reply::{Reply, Shown};
 use super::{Call, STAMP, access, strategy};
 use crate::admission::{AdmissionRequest, Denied};
-use crate::apply::{Manager, Writer, track_update};
+use crate::apply::{Manager, Owners, Writer, track_update};
 use crate::convert;
 use crate::expiry;
 use crate::gc;
@@ -147,7 +147,7 @@ pub(super) fn post(call: &mut Call<'_>) -> Result<Reply, ApiError> {
         ));
     }
     let warnings = strategy::prune(call, &mut value, options.field_validation)?;
-    create(call, value, &options, warnings, false)
+    create(call, value, &options, warnings, None)
 }
 
 /// PUT of an object.
@@ -168,7 +168,7 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, ApiError> {
                 );
                 return Err(ApiError::conflict(&info, &call.target.name, &why));
             }
-            update(call, value, &stored, &options, warnings, false)
+            update(call, value, &stored, &options, warnings, None)
         }
         None if !CREATED_BY_PUT.contains(&info.kind.as_str()) => {
             Err(ApiError::not_found(&info, &call.target.name))
@@ -182,7 +182,7 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, ApiError> {
         }
         None => {
             access::authorize_create(call)?;
-            create(call, value, &options, warnings, false)
+            create(call, value, &options, warnings, None)
         }
     }
 }
@@ -225,21 +225,21 @@ fn check_namespace(call: &Call<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Creates an object; `tracked` says that its managedFields are already right.
+/// Creates an object; `tracked` says whose its fields are, if its managedFields are already right.
 pub(super) fn create(
     call: &mut Call<'_>,
     mut value: Value,
     options: &WriteOptions,
     warnings: Vec<String>,
-    tracked: bool,
+    tracked: Option<Owners>,
 ) -> Result<Reply, ApiError> {
     let info = Arc::clone(&call.target.info);
     check_namespace(call)?;
     strategy::complete(call, &mut value);
-    if !tracked {
+    let owners = tracked.unwrap_or_else(|| {
         meta_mut(&mut value).remove("managedFields");
-        track(call, None, &mut value, options);
-    }
+        track(call, None, &mut value, options)
+    });
     strategy::prepare_create(call, &mut value);
     let causes = validate::create(&info, &value);
     if !causes.is_empty() {
@@ -254,40 +254,49 @@ pub(super) fn create(
         return Ok(Reply { code: 201, shown: Shown::Loose(value), warnings });
     }
     let object = call.cluster.commit(&place, Some(value));
+    object.remember(owners);
     after_commit(call.cluster, &place, &object, false);
     Ok(Reply { code: 201, shown: Shown::Stored(object), warnings })
 }
 
-/// Replaces a stored object; `tracked` says that its managedFields are already right.
+/// Replaces a stored object; `tracked` says whose its fields are, if its managedFields are already
+/// right.
 pub(super) fn update(
     call: &mut Call<'_>,
     mut value: Value,
     stored: &Arc<Object>,
     options: &WriteOptions,
     warnings: Vec<String>,
-    tracked: bool,
+    tracked: Option<Owners>,
 ) -> Result<Reply, ApiError> {
     let info = Arc::clone(&call.target.info);
     check_version(call, &value, stored)?;
     // An object stays stored in the version in which it was created.
     keep_field(&mut value, &stored.value, "apiVersion");
     meta_mut(&mut value).remove("resourceVersion");
-    if !tracked {
-        crate::object::keep_meta(&mut value, &stored.value, "managedFields");
-    }
     // Ownership looks at what was sent, before the endpoint's limits are applied to it.
-    strategy::complete(call, &mut value);
-    if !tracked {
-        track(call, Some(&stored.value), &mut value, options);
-    }
+    let owners = match tracked {
+        Some(owners) => {
+            strategy::complete(call, &mut value);
+            owners
+        }
+        None => {
+            crate::object::keep_meta(&mut value, &stored.value, "managedFields");
+            strategy::complete(call, &mut value);
+            track(call, Some(stored), &mut value, options)
+        }
+    };
     strategy::prepare_update(call, &mut value, &stored.value);
+    let finalizes = call.target.subresource == "finalize";
+    // That endpoint keeps whose the fields are as well.
+    let owners = if finalizes { stored.owners().clone() } else { owners };
     set_meta(&mut value, "resourceVersion", json!(stored.rv.to_string()));
     let causes = validate::update(&info, &call.target.subresource, &value, &stored.value);
     if !causes.is_empty() {
         return Err(ApiError::invalid(&info, &call.target.name, &causes));
     }
     admit(call, "UPDATE", Some(&value), Some(&stored.value), &options.json, options.dry_run)?;
-    if same_but_for_times(&value, &stored.value) {
+    if same_but_for_times(&value, &owners, stored) {
         return Ok(Reply { code: 200, shown: Shown::Stored(Arc::clone(stored)), warnings });
     }
     if options.dry_run {
@@ -301,6 +310,7 @@ pub(super) fn update(
         return Ok(Reply { code: 200, shown: Shown::Loose(value), warnings });
     }
     let object = call.cluster.commit(&place, Some(value));
+    object.remember(owners);
     after_commit(call.cluster, &place, &object, false);
     Ok(Reply { code: 200, shown: Shown::Stored(object), warnings })
 }
@@ -337,22 +347,30 @@ fn check_version(call: &Call<'_>, value: &Value, stored: &Object) -> Result<(), 
     }
 }
 
-fn track(call: &Call<'_>, live: Option<&Value>, value: &mut Value, options: &WriteOptions) {
+fn track(
+    call: &Call<'_>,
+    live: Option<&Object>,
+    value: &mut Value,
+    options: &WriteOptions,
+) -> Owners {
     let info = &call.target.info;
     let api_version = info.api_version();
     let time = time(call.cluster.now_ms);
     let manager = Manager::updater(options.manager(call), &api_version, &call.target.subresource);
     let reset = strategy::reset(call);
     let writer = Writer { manager, api_version: &api_version, time: &time, reset };
-    let empty = (!info.is_custom()).then(|| crate::defaults::empty(&info.kind));
-    track_update(live, empty.as_ref(), value, &info.shape, writer);
+    let is_new = live.is_none() && !info.is_custom();
+    let empty = is_new.then(|| crate::defaults::empty(&info.kind));
+    let live = live.map(|object| (&*object.value, object.owners()));
+    track_update(live, empty.as_ref(), value, &info.shape, writer)
 }
 
-/// Whether two states differ at most in the times of managedFields.
-fn same_but_for_times(new: &Value, old: &Value) -> bool {
+/// Whether an object would differ from the stored one at most in the times of managedFields.
+fn same_but_for_times(new: &Value, owners: &Owners, stored: &Object) -> bool {
+    let old = &stored.value;
     same_but_for(new, old, &["metadata"])
         && same_but_for(&new["metadata"], &old["metadata"], &["managedFields"])
-        && crate::apply::Owners::of(new).timeless() == crate::apply::Owners::of(old).timeless()
+        && owners.timeless() == stored.owners().timeless()
 }
 
 /// Whether two objects have the same fields, apart from these.

@@ -145,15 +145,20 @@ pub(crate) fn drop_unknown(value: &mut Value, of: &Type) {
 pub(crate) fn drop_empty(value: &mut Value, of: &Type) {
     match (of, value) {
         (Type::Struct { fields, required }, Value::Object(map)) => {
+            let mut dropped = false;
             for (name, field) in map.iter_mut() {
                 if let Some(of) = fields.get(name) {
                     drop_empty(field, of);
+                    dropped |= says_nothing(name, field, of) && !required.contains(name);
                 }
             }
-            map.retain(|name, field| {
-                required.contains(name)
-                    || !fields.get(name).is_some_and(|of| says_nothing(name, field, of))
-            });
+            // To go through a map and take nothing out costs as much as to build it anew.
+            if dropped {
+                map.retain(|name, field| {
+                    required.contains(name)
+                        || !fields.get(name).is_some_and(|of| says_nothing(name, field, of))
+                });
+            }
         }
         (Type::Map(item), Value::Object(map)) => {
             map.values_mut().for_each(|entry| drop_empty(entry, item));

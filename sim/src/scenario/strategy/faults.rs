@@ -25,6 +25,10 @@ type Kind = (u32, BoxedStrategy<Do>);
 /// one run of so many only, or the other oracles would have little to say.
 const FOR_GOOD_IN: u64 = 16;
 
+/// A plot is a fault of its own, with a switch of its own, and it is made of faults whose switches
+/// may be off. In one run of so many there is none, so that there what is off is off altogether.
+const NO_PLOT_IN: u64 = 4;
+
 /// A fault whose switch is on, or several that only together make a plot; and when.
 pub(super) fn fault(swarm: Swarm, place: Place, size: Size) -> impl Strategy<Value = Vec<Step>> {
     let bit = |word: u64, index: usize| word >> index & 1 == 1;
@@ -45,7 +49,8 @@ pub(super) fn fault(swarm: Swarm, place: Place, size: Size) -> impl Strategy<Val
     // Of few plots all are on; of many, half.
     let plots = plots::plots(place.file, size);
     let few = plots.len() < 5;
-    let plots = switched(plots, |index| few || bit(swarm[2], *index));
+    let none = !few && swarm[2] >> 36 & (NO_PLOT_IN - 1) == 0;
+    let plots = switched(plots, |index| few || !none && bit(swarm[2], *index));
     let (singles, plotted) = match size.bias {
         _ if plots.is_empty() => (1, 0),
         Bias::Rivals | Bias::Tamper => (1, 3),
