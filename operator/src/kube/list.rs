@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::client::{Answer, Call, KubeClient, PAGE_LIMIT_BYTES};
 use super::error::{Fault, KubeError};
 use super::resource::ResourceType;
+use super::seen;
 
 /// Objects per page, as kube-apiserver's own clients ask for.
 const PAGE_ITEMS: u32 = 500;
@@ -79,7 +80,8 @@ impl Selection {
 
 impl KubeClient {
     /// Lists a selection consistently and keeps what `keep` makes of each object, so that at most
-    /// one page and one parsed object are in memory besides.
+    /// one page and one parsed object are in memory besides. The object is without
+    /// `metadata.managedFields`.
     ///
     /// # Errors
     /// Any page's request failed, or an answer is not a list.
@@ -146,7 +148,7 @@ fn keep_items<T>(
         return Err("a list without metadata.resourceVersion".to_owned());
     }
     for item in page.items {
-        let object: Value = serde_json::from_str(item.get()).map_err(|e| e.to_string())?;
+        let object = seen::object(item.get()).map_err(|e| e.to_string())?;
         items.extend(keep(object));
     }
     Ok(page.metadata)

@@ -13,6 +13,7 @@ mod fields;
 pub mod lease;
 mod list;
 mod resource;
+mod seen;
 mod status;
 mod watch;
 mod write;

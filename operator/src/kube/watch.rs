@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::client::{Call, KubeClient, OBJECT_LIMIT_BYTES};
 use super::error::{KubeError, Refusal};
 use super::list::Selection;
+use super::seen;
 use crate::ports::BodyError;
 
 /// After so many seconds the server ends a watch, and it is opened anew where it ended. Short,
@@ -18,7 +19,7 @@ use crate::ports::BodyError;
 /// watches a minute are little, a minute of blindness is bounded.
 pub(crate) const WATCH_TIMEOUT_S: u32 = 60;
 
-/// One event of a watch.
+/// One event of a watch; objects are without `metadata.managedFields`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchEvent {
     /// The object was added or modified.
@@ -161,9 +162,9 @@ fn parse(line: &[u8]) -> Result<WatchEvent, WatchError> {
     let text = frame.object.get();
     match frame.r#type.as_str() {
         "ADDED" | "MODIFIED" => {
-            Ok(WatchEvent::Applied(serde_json::from_str(text).map_err(unreadable)?))
+            Ok(WatchEvent::Applied(seen::object(text).map_err(unreadable)?))
         }
-        "DELETED" => Ok(WatchEvent::Deleted(serde_json::from_str(text).map_err(unreadable)?)),
+        "DELETED" => Ok(WatchEvent::Deleted(seen::object(text).map_err(unreadable)?)),
         "BOOKMARK" => {
             let bookmark: BookmarkObject = serde_json::from_str(text).map_err(unreadable)?;
             Ok(WatchEvent::Bookmark(bookmark.metadata.resource_version))

@@ -3,6 +3,8 @@
 //! CRD versions differ in `apiVersion` alone (conversion strategy None). The two Event APIs name
 //! fields differently; they are stored in the form of the core group.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -43,11 +45,11 @@ fn same_form(info: &ResourceInfo, value: &Value) -> bool {
 }
 
 /// A stored object as the request's version shows it.
-pub(crate) fn from_storage(info: &ResourceInfo, value: &Value) -> Value {
-    let mut shown = value.clone();
+pub(crate) fn from_storage<'v>(info: &ResourceInfo, value: &'v Value) -> Cow<'v, Value> {
     if same_form(info, value) {
-        return shown;
+        return Cow::Borrowed(value);
     }
+    let mut shown = value.clone();
     if let Some(object) = shown.as_object_mut() {
         object.insert("apiVersion".to_owned(), Value::String(info.api_version()));
         if is_new_event(info) {
@@ -63,7 +65,7 @@ pub(crate) fn from_storage(info: &ResourceInfo, value: &Value) -> Value {
             }
         }
     }
-    shown
+    Cow::Owned(shown)
 }
 
 /// The bytes of a stored object as the request's version shows it.
@@ -72,5 +74,5 @@ pub(crate) fn bytes(info: &ResourceInfo, object: &Object) -> Bytes {
         return object.bytes();
     }
     let shown = from_storage(info, &object.value);
-    Bytes::from(serde_json::to_vec(&shown).expect("a JSON value always serialises"))
+    Bytes::from(serde_json::to_vec(&*shown).expect("a JSON value always serialises"))
 }

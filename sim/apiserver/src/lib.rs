@@ -51,4 +51,4 @@ mod watch;
 pub use fault::Fault;
 pub use history::Write;
 pub use rbac::RightUse;
-pub use server::{ApiServer, Body, LoadError, Options, User};
+pub use server::{ApiServer, Body, LoadError, Options, User, documents};

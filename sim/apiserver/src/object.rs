@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use serde::Serializer as _;
 use serde_json::{Map, Value};
 
 use crate::apply::Owners;
@@ -70,10 +71,12 @@ impl Object {
 
 /// JSON of an object without `apiVersion` and `kind`.
 pub(crate) fn untyped_bytes(value: &Value) -> Bytes {
-    let mut fields = value.as_object().cloned().unwrap_or_default();
-    fields.remove("apiVersion");
-    fields.remove("kind");
-    Bytes::from(serde_json::to_vec(&fields).expect("a JSON value always serialises"))
+    let fields = value.as_object().into_iter().flatten();
+    let fields = fields.filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind"));
+    let mut text = Vec::new();
+    let written = serde_json::Serializer::new(&mut text).collect_map(fields);
+    written.expect("a JSON value always serialises");
+    Bytes::from(text)
 }
 
 /// A field of `metadata`.

@@ -26,6 +26,14 @@ impl S3Model {
         keys.filter_map(|key| Some((key.clone(), bucket.current(key)?.1.bytes.clone()))).collect()
     }
 
+    /// How many current objects a bucket has.
+    #[must_use]
+    pub fn count(&self, bucket: &str) -> usize {
+        let state = lock(&self.state);
+        let Some(bucket) = state.buckets.get(bucket) else { return 0 };
+        bucket.keys.keys().filter(|key| bucket.current(key).is_some()).count()
+    }
+
     /// One current object.
     #[must_use]
     pub fn object(&self, bucket: &str, key: &str) -> Option<Bytes> {

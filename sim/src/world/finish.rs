@@ -53,7 +53,7 @@ impl World {
     /// How many records there are.
     fn records(&self) -> usize {
         match self.0.scenario.store {
-            StoreKind::S3 => self.0.s3.objects(BUCKET).len(),
+            StoreKind::S3 => self.0.s3.count(BUCKET),
             StoreKind::File => {
                 self.machines().first().map_or(0, |machine| machine.disk.lines(LOG_DIR).len())
             }

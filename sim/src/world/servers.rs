@@ -1,7 +1,7 @@
 //! The two models, what is wrong with them, and the time that passes for them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,10 +9,11 @@ use futures::channel::oneshot;
 use futures::future::select;
 use http::{Request, Response};
 use madsim::rand::{Rng, thread_rng};
-use rynxs_apiserver::{ApiServer, User};
+use rynxs_apiserver::{ApiServer, User, documents};
 use rynxs_judge::event::Event;
 use rynxs_operator::ports::Body;
 use rynxs_s3::{Lost, Options as S3Options, Plan, Refusal, RequestInfo, S3Model};
+use serde_json::Value;
 
 use super::{World, hold};
 use crate::clock::wall_ms;
@@ -57,6 +58,22 @@ impl Faults {
     }
 }
 
+/// What an administrator installs, read once for all runs.
+static MANIFESTS: LazyLock<Result<Vec<Value>, String>> = LazyLock::new(|| {
+    let files = [
+        include_str!("../../../helm/rynxs/crds/agents.universe.ai.yaml"),
+        include_str!("../../../helm/rynxs/crds/sessions.universe.ai.yaml"),
+        include_str!("../../../helm/rynxs/files/admission-policies.yaml"),
+        include_str!("../../../helm/rynxs/files/rbac.yaml"),
+    ];
+    let mut objects = Vec::new();
+    for file in files {
+        let text = file.replace("RELEASE_NAMESPACE", "rynxs").replace("SERVICE_ACCOUNT", "rynxs");
+        objects.extend(documents(&text).map_err(|error| error.to_string())?);
+    }
+    Ok(objects)
+});
+
 /// The cluster with what the chart installs, once for each view.
 pub(super) fn api(scenario: &Scenario) -> Result<Vec<ApiServer>, String> {
     let options = rynxs_apiserver::Options {
@@ -66,16 +83,7 @@ pub(super) fn api(scenario: &Scenario) -> Result<Vec<ApiServer>, String> {
         ..rynxs_apiserver::Options::default()
     };
     let api = ApiServer::new(options);
-    let files = [
-        include_str!("../../../helm/rynxs/crds/agents.universe.ai.yaml"),
-        include_str!("../../../helm/rynxs/crds/sessions.universe.ai.yaml"),
-        include_str!("../../../helm/rynxs/files/admission-policies.yaml"),
-        include_str!("../../../helm/rynxs/files/rbac.yaml"),
-    ];
-    for file in files {
-        let text = file.replace("RELEASE_NAMESPACE", "rynxs").replace("SERVICE_ACCOUNT", "rynxs");
-        api.load(&text).map_err(|error| error.to_string())?;
-    }
+    api.load_objects(MANIFESTS.as_ref()?).map_err(|error| error.to_string())?;
     Ok((0..scenario.api_views).map(|view| api.view(view)).collect())
 }
 

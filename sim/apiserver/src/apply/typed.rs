@@ -170,13 +170,18 @@ pub(crate) fn difference_but(
 pub(crate) fn merge(live: &Value, config: &Value, shape: &Shape) -> Value {
     match (live, config) {
         (Value::Object(live), Value::Object(config)) if shape.is_granular_map() => {
-            let mut merged = live.clone();
-            for (name, wanted) in config {
-                let value = match live.get(name) {
-                    Some(present) => merge(present, wanted, shape.field(name)),
-                    None => wanted.clone(),
+            let mut merged = Map::new();
+            for (name, present) in live {
+                let value = match config.get(name) {
+                    Some(wanted) => merge(present, wanted, shape.field(name)),
+                    None => present.clone(),
                 };
                 merged.insert(name.clone(), value);
+            }
+            for (name, wanted) in config {
+                if !live.contains_key(name) {
+                    merged.insert(name.clone(), wanted.clone());
+                }
             }
             Value::Object(merged)
         }

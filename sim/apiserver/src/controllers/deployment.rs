@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::write::{Condition, conditions, patch, set_condition, status};
-use super::{Kind, children, number, owner_reference, text, write};
+use super::{Controllers, Kind, children, number, owner_reference, text, write};
 use crate::object::{Object, is_deleting, time};
 use crate::server::Cluster;
 
@@ -13,12 +13,17 @@ const WHO: &str = "deployment-controller";
 const HASH_LABEL: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
-pub(super) fn reconcile(cluster: &mut Cluster, object: &Object, now_ms: u64) {
+pub(super) fn reconcile(
+    cluster: &mut Cluster,
+    state: &mut Controllers,
+    object: &Object,
+    now_ms: u64,
+) {
     if is_deleting(&object.value) || object.value["spec"]["paused"] == true {
         return;
     }
     let sets = children(cluster, object.uid(), Kind::ReplicaSet);
-    let hash = template_hash(&object.value["spec"]["template"]);
+    let hash = hash_of(state, object);
     let label = format!("/metadata/labels/{HASH_LABEL}");
     let (current, old): (Vec<_>, Vec<_>) =
         sets.into_iter().partition(|set| text(&set.value, &label) == hash);
@@ -36,8 +41,11 @@ pub(super) fn reconcile(cluster: &mut Cluster, object: &Object, now_ms: u64) {
             return;
         }
         Some(current) => {
-            copy_annotations(cluster, object, current);
-            scale(cluster, object, current, &old);
+            let copied = copy_annotations(cluster, object, current);
+            if scale(cluster, object, current, &old) || copied {
+                // As above; so the status is written once.
+                return;
+            }
         }
     }
     let made = status_of(object, current.first(), &old, now_ms);
@@ -62,8 +70,9 @@ fn first_replicas(object: &Object, old: &[Arc<Object>]) -> i64 {
 }
 
 /// Recreate: nothing new runs before everything old is gone. Rolling: nothing old goes before
-/// everything new is ready.
-fn scale(cluster: &mut Cluster, object: &Object, current: &Object, old: &[Arc<Object>]) {
+/// everything new is ready. Whether anything was changed.
+fn scale(cluster: &mut Cluster, object: &Object, current: &Object, old: &[Arc<Object>]) -> bool {
+    let mut changed = false;
     let wanted = number(&object.value, "/spec/replicas");
     let ready = number(&current.value, "/status/readyReplicas");
     let (target, old_may_go) = if is_recreate(object) {
@@ -72,13 +81,16 @@ fn scale(cluster: &mut Cluster, object: &Object, current: &Object, old: &[Arc<Ob
         (wanted, ready >= wanted)
     };
     if number(&current.value, "/spec/replicas") != target {
-        patch(cluster, WHO, Kind::ReplicaSet, current, json!({"spec": {"replicas": target}}));
+        let change = json!({"spec": {"replicas": target}});
+        changed |= patch(cluster, WHO, Kind::ReplicaSet, current, change);
     }
     if old_may_go {
         for set in old.iter().filter(|set| number(&set.value, "/spec/replicas") > 0) {
-            patch(cluster, WHO, Kind::ReplicaSet, set, json!({"spec": {"replicas": 0}}));
+            let change = json!({"spec": {"replicas": 0}});
+            changed |= patch(cluster, WHO, Kind::ReplicaSet, set, change);
         }
     }
+    changed
 }
 
 /// The annotations that a ReplicaSet takes over from its Deployment.
@@ -92,14 +104,12 @@ fn annotations(object: &Object) -> serde_json::Map<String, Value> {
         .collect()
 }
 
-fn copy_annotations(cluster: &mut Cluster, object: &Object, current: &Object) {
+fn copy_annotations(cluster: &mut Cluster, object: &Object, current: &Object) -> bool {
     let there = &current.value["metadata"]["annotations"];
     let missing: serde_json::Map<String, Value> =
         annotations(object).into_iter().filter(|(key, value)| there[key] != *value).collect();
-    if !missing.is_empty() {
-        let change = json!({"metadata": {"annotations": missing}});
-        patch(cluster, WHO, Kind::ReplicaSet, current, change);
-    }
+    let change = json!({"metadata": {"annotations": missing}});
+    !missing.is_empty() && patch(cluster, WHO, Kind::ReplicaSet, current, change)
 }
 
 fn replica_set(object: &Object, hash: &str, revision: i64, replicas: i64) -> Value {
@@ -182,6 +192,19 @@ fn status_of(
     set_condition(&mut list, &progressing, &now);
     made["conditions"] = json!(list);
     made
+}
+
+/// The hash of a Deployment's template.
+fn hash_of(state: &mut Controllers, object: &Object) -> String {
+    let generation = number(&object.value, "/metadata/generation");
+    if let Some((of, hash)) = state.templates.get(object.uid())
+        && *of == generation
+    {
+        return hash.clone();
+    }
+    let hash = template_hash(&object.value["spec"]["template"]);
+    state.templates.insert(object.uid().to_owned(), (generation, hash.clone()));
+    hash
 }
 
 /// Ten characters that differ when templates do: FNV-1a over the template's JSON.

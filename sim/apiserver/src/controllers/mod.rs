@@ -38,10 +38,10 @@ const RUN_MS: u64 = 1_500;
 const EVENT_TTL_MS: u64 = 3_600_000;
 /// A chain of writes (Deployment, ReplicaSet, Pod and their statuses back) is shorter than this;
 /// what is left waits for the next tick.
-const MAX_ROUNDS: usize = 16;
+const MAX_ROUNDS: usize = 48;
 
-/// What is looked at, in this order: what is owned before its owner, so that one change of a pod is
-/// one change of each status above it.
+/// What is looked at, in this order: what is owned before its owner, so that all that happens below
+/// an owner at one time is one change of its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Claim,
@@ -97,12 +97,18 @@ impl Subject {
 pub(crate) struct Controllers {
     /// Up to which resourceVersion each kind's changes were seen.
     seen: BTreeMap<Kind, u64>,
+    /// Who is to be looked at now.
+    now: BTreeSet<Subject>,
     /// Who is to be looked at again, and when.
     due: BTreeSet<(u64, Subject)>,
     /// Claims (namespace, name) and the pods that wait for them.
     awaited: BTreeMap<(String, String), BTreeSet<String>>,
     /// When a pod's next step is: by uid.
     steps: BTreeMap<String, u64>,
+    /// Up to which resourceVersion all changes were seen.
+    seen_all: u64,
+    /// The hash of each Deployment's template, by uid, and the generation that has it.
+    templates: BTreeMap<String, (i64, String)>,
 }
 
 impl Controllers {
@@ -130,12 +136,20 @@ impl Controllers {
         }
     }
 
-    fn take_due(&mut self, now_ms: u64) -> BTreeSet<Subject> {
-        let mut subjects = BTreeSet::new();
+    fn note_due(&mut self, now_ms: u64) {
         while self.due.first().is_some_and(|(at, _)| *at <= now_ms) {
-            subjects.extend(self.due.pop_first().map(|(_, subject)| subject));
+            self.now.extend(self.due.pop_first().map(|(_, subject)| subject));
         }
-        subjects
+    }
+
+    /// All of the first kind that is to be looked at.
+    fn take_first(&mut self) -> Vec<Subject> {
+        let mut taken = Vec::new();
+        let Some(kind) = self.now.first().map(|subject| subject.kind) else { return taken };
+        while self.now.first().is_some_and(|subject| subject.kind == kind) {
+            taken.extend(self.now.pop_first());
+        }
+        taken
     }
 }
 
@@ -144,8 +158,9 @@ pub(crate) fn tick(cluster: &mut Cluster, now_ms: u64) -> Option<u64> {
     let mut state = std::mem::take(&mut cluster.controllers);
     let mut idle = false;
     for _ in 0..MAX_ROUNDS {
-        let mut subjects = observe(cluster, &mut state);
-        subjects.extend(state.take_due(now_ms));
+        observe(cluster, &mut state);
+        state.note_due(now_ms);
+        let subjects = state.take_first();
         idle = subjects.is_empty();
         if idle {
             break;
@@ -159,9 +174,11 @@ pub(crate) fn tick(cluster: &mut Cluster, now_ms: u64) -> Option<u64> {
     if idle { due } else { Some(now_ms + 1) }
 }
 
-/// Everybody whom a change since the last look concerns.
-fn observe(cluster: &Cluster, state: &mut Controllers) -> BTreeSet<Subject> {
-    let mut subjects = BTreeSet::new();
+/// Notes everybody whom a change since the last look concerns.
+fn observe(cluster: &Cluster, state: &mut Controllers) {
+    if std::mem::replace(&mut state.seen_all, cluster.store.rv()) == cluster.store.rv() {
+        return;
+    }
     for kind in Kind::ALL {
         let (group, plural) = kind.resource();
         let seen = state.seen.get(&kind).copied().unwrap_or(0);
@@ -169,49 +186,42 @@ fn observe(cluster: &Cluster, state: &mut Controllers) -> BTreeSet<Subject> {
             Some(events) => {
                 for event in &events {
                     let gone = event.kind == EventKind::Deleted;
-                    concerns(&mut subjects, state, kind, &event.object, gone);
+                    concerns(state, kind, &event.object, gone);
                 }
                 let last = events.last().map_or(seen, |event| event.rv);
                 state.seen.insert(kind, last.max(seen));
             }
             None => {
                 for object in cluster.objects(group, plural) {
-                    concerns(&mut subjects, state, kind, &object, false);
+                    concerns(state, kind, &object, false);
                 }
                 state.seen.insert(kind, cluster.store.rv());
             }
         }
     }
-    subjects
 }
 
-fn concerns(
-    subjects: &mut BTreeSet<Subject>,
-    state: &mut Controllers,
-    kind: Kind,
-    object: &Object,
-    gone: bool,
-) {
+fn concerns(state: &mut Controllers, kind: Kind, object: &Object, gone: bool) {
     let namespace = object.namespace();
     if gone {
         state.steps.remove(object.uid());
+        state.templates.remove(object.uid());
         if kind == Kind::Pod {
             state.forget_waiting(namespace, object);
             for claim in pod::claims(&object.value) {
-                subjects.insert(Subject::new(Kind::Claim, namespace, claim));
+                state.now.insert(Subject::new(Kind::Claim, namespace, claim));
             }
         }
     } else {
-        subjects.insert(Subject::new(kind, namespace, object.name()));
+        state.now.insert(Subject::new(kind, namespace, object.name()));
     }
     if let Some((owner_kind, owner)) = controller(&object.value) {
-        subjects.insert(Subject::new(owner_kind, namespace, owner));
+        state.now.insert(Subject::new(owner_kind, namespace, owner));
     }
     if kind == Kind::Claim {
         let claim = (namespace.to_owned(), object.name().to_owned());
-        for pod in state.awaited.get(&claim).into_iter().flatten() {
-            subjects.insert(Subject::new(Kind::Pod, namespace, pod));
-        }
+        let waiting = state.awaited.get(&claim).into_iter().flatten();
+        state.now.extend(waiting.map(|pod| Subject::new(Kind::Pod, namespace, pod)));
     }
 }
 
@@ -229,7 +239,7 @@ fn reconcile(cluster: &mut Cluster, state: &mut Controllers, subject: &Subject, 
     };
     match subject.kind {
         Kind::Claim => claim::reconcile(cluster, state, &object, subject, now_ms),
-        Kind::Deployment => deployment::reconcile(cluster, &object, now_ms),
+        Kind::Deployment => deployment::reconcile(cluster, state, &object, now_ms),
         Kind::ReplicaSet => replica_set::reconcile(cluster, &object),
         Kind::Job => job::reconcile(cluster, state, &object, subject, now_ms),
         Kind::Pod => pod::reconcile(cluster, state, &object, subject, now_ms),

@@ -22,15 +22,20 @@ pub(super) fn reconcile(cluster: &mut Cluster, object: &Object) {
                 && !matches!(text(&pod.value, "/status/phase"), "Failed" | "Succeeded")
         })
         .collect();
+    let mut changed = false;
     for _ in alive.len()..wanted {
-        create(cluster, WHO, Kind::Pod, &pod(object));
+        changed |= create(cluster, WHO, Kind::Pod, &pod(object));
     }
     // Pods that are not ready go first.
     let is_ready = |pod: &Object| super::pod::is_ready(&pod.value);
     let mut surplus = alive.clone();
     surplus.sort_by_key(|pod| is_ready(pod));
     for pod in surplus.iter().take(alive.len().saturating_sub(wanted)) {
-        delete(cluster, WHO, pod, Kind::Pod);
+        changed |= delete(cluster, WHO, pod, Kind::Pod);
+    }
+    if changed {
+        // What comes of it leads here again; so the status is written once.
+        return;
     }
     let ready = alive.iter().filter(|pod| is_ready(pod)).count();
     let mut made = json!({

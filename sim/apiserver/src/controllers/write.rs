@@ -27,18 +27,28 @@ fn path(kind: Kind, object: &Object) -> String {
     format!("{}/{}", collection(kind, object.namespace()), object.name())
 }
 
-/// Creates an object; whatever refuses it (a name that is taken, a namespace that ends) is seen
-/// again with the next change.
-pub(super) fn create(cluster: &mut Cluster, who: &str, kind: Kind, object: &Value) {
+/// Creates an object, and says whether it did; whatever refuses it (a name that is taken, a
+/// namespace that ends) is seen again with the next change.
+pub(super) fn create(cluster: &mut Cluster, who: &str, kind: Kind, object: &Value) -> bool {
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
     let path = collection(kind, namespace);
-    cluster.call(&user(who), Method::POST, &path, Some(object));
+    is_done(cluster.call(&user(who), Method::POST, &path, Some(object)).0)
 }
 
-/// Merges a patch into an object, as long as it is the very one that was read.
-pub(super) fn patch(cluster: &mut Cluster, who: &str, kind: Kind, object: &Object, patch: Value) {
+fn is_done(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+/// Merges a patch into an object, as long as it is the very one that was read; whether it did.
+pub(super) fn patch(
+    cluster: &mut Cluster,
+    who: &str,
+    kind: Kind,
+    object: &Object,
+    patch: Value,
+) -> bool {
     let path = path(kind, object);
-    send(cluster, who, &path, object, patch);
+    send(cluster, who, &path, object, patch)
 }
 
 /// Makes an object's status exactly this; sends nothing if it is.
@@ -59,13 +69,13 @@ pub(super) fn status(cluster: &mut Cluster, who: &str, kind: Kind, object: &Obje
     send(cluster, who, &path, object, json!({"status": changes}));
 }
 
-fn send(cluster: &mut Cluster, who: &str, path: &str, object: &Object, mut patch: Value) {
+fn send(cluster: &mut Cluster, who: &str, path: &str, object: &Object, mut patch: Value) -> bool {
     patch["metadata"]["uid"] = json!(object.uid());
-    cluster.call(&user(who), Method::PATCH, path, Some(&patch));
+    is_done(cluster.call(&user(who), Method::PATCH, path, Some(&patch)).0)
 }
 
-/// Deletes the very object that was read.
-pub(super) fn delete(cluster: &mut Cluster, who: &str, object: &Object, kind: Kind) {
+/// Deletes the very object that was read, and says whether it did.
+pub(super) fn delete(cluster: &mut Cluster, who: &str, object: &Object, kind: Kind) -> bool {
     let options = json!({
         "apiVersion": "v1",
         "kind": "DeleteOptions",
@@ -73,7 +83,7 @@ pub(super) fn delete(cluster: &mut Cluster, who: &str, object: &Object, kind: Ki
         "preconditions": {"uid": object.uid()},
     });
     let path = path(kind, object);
-    cluster.call(&user(who), Method::DELETE, &path, Some(&options));
+    is_done(cluster.call(&user(who), Method::DELETE, &path, Some(&options)).0)
 }
 
 /// One condition that a status should have.

@@ -307,7 +307,7 @@ pub(super) fn delete_collection(
         let result = delete_stored(call, &stored, &options);
         note_one(call, &stored, &result);
         result?;
-        let mut item = crate::convert::from_storage(&info, &stored.value);
+        let mut item = crate::convert::from_storage(&info, &stored.value).into_owned();
         if let (false, Some(fields)) = (info.is_custom(), item.as_object_mut()) {
             fields.remove("apiVersion");
             fields.remove("kind");

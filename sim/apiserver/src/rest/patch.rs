@@ -1,5 +1,6 @@
 //! PATCH in its four media types.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -58,7 +59,7 @@ fn patched(call: &Call<'_>, stored: &Object) -> Result<Value, ApiError> {
     if call.media == JSON {
         let operations: json_patch::Patch = serde_json::from_slice(&call.body)
             .map_err(|e| malformed(format!("error decoding patch: {e}")))?;
-        let mut result = convert::from_storage(info, &stored.value);
+        let mut result = convert::from_storage(info, &stored.value).into_owned();
         json_patch::patch(&mut result, &operations).map_err(|e| {
             let message =
                 format!("the server rejected our request due to an error in our request: {e}");
@@ -71,16 +72,18 @@ fn patched(call: &Call<'_>, stored: &Object) -> Result<Value, ApiError> {
     if !change.is_object() {
         return Err(malformed("error decoding patch: a merge patch is an object".to_owned()));
     }
-    let mut result = if call.target.subresource == "status" && is_status_alone(&change) {
-        convert::from_storage(info, &without_spec(&stored.value))
+    let stored = if call.target.subresource == "status" && is_status_alone(&change) {
+        Cow::Owned(without_spec(&stored.value))
     } else {
-        convert::from_storage(info, &stored.value)
+        Cow::Borrowed(&*stored.value)
     };
+    let current = convert::from_storage(info, &stored);
     if call.media == MERGE {
+        let mut result = current.into_owned();
         json_patch::merge(&mut result, &change);
         Ok(result)
     } else {
-        Ok(apply::strategic_patch(&result, &change, &info.shape))
+        Ok(apply::strategic_patch(&current, &change, &info.shape))
     }
 }
 

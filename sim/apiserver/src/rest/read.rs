@@ -1,5 +1,6 @@
 //! GET and LIST.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -221,7 +222,7 @@ pub(super) fn list(call: &Call<'_>, selector: &Selector) -> Result<Response<Byte
     match call.form {
         Form::Object => Ok(bytes_response(200, print_list(call, &metadata, &found.objects))),
         Form::Table => {
-            let items: Vec<Value> =
+            let items: Vec<Cow<'_, Value>> =
                 found.objects.iter().map(|o| convert::from_storage(info, &o.value)).collect();
             let list = json!({
                 "apiVersion": info.api_version(),
@@ -253,20 +254,25 @@ fn print_list(call: &Call<'_>, metadata: &Value, objects: &[Arc<Object>]) -> Byt
         info.api_version(),
         info.list_kind,
     );
-    let mut text = head.into_bytes();
-    for (index, object) in objects.iter().enumerate() {
-        if index > 0 {
-            text.push(b',');
-        }
-        // Items of built-in lists do not repeat what the list says of their type.
-        let item = if info.is_custom() {
+    // Items of built-in lists do not repeat what the list says of their type.
+    let print = |object: &Arc<Object>| {
+        if info.is_custom() {
             convert::bytes(info, object)
         } else if info.storage.group == info.group {
             object.list_bytes()
         } else {
             untyped_bytes(&convert::from_storage(info, &object.value))
-        };
-        text.extend_from_slice(&item);
+        }
+    };
+    let items: Vec<Bytes> = objects.iter().map(print).collect();
+    let bytes: usize = items.iter().map(|item| item.len() + 1).sum();
+    let mut text = Vec::with_capacity(head.len() + bytes + 2);
+    text.extend_from_slice(head.as_bytes());
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(item);
     }
     text.extend_from_slice(b"]}");
     Bytes::from(text)

@@ -72,7 +72,7 @@ fn shaped(call: &Call<'_>, value: &Value, form: Form) -> Value {
             table::render(info, &shown, call.cluster.now_ms, call.query.get("includeObject"))
         }
         Form::Metadata => partial(value),
-        Form::Object => convert::from_storage(info, value),
+        Form::Object => convert::from_storage(info, value).into_owned(),
     }
 }
 

@@ -118,19 +118,15 @@ impl Cluster {
         others.into_iter().flatten().fold(self.ticked.1, u64::min)
     }
 
-    pub(super) fn load(&mut self, yaml: &str) -> Result<(), LoadError> {
-        for (index, document) in serde_yaml_ng::Deserializer::from_str(yaml).enumerate() {
-            let document_number = index + 1;
-            let value: Value = serde::Deserialize::deserialize(document).map_err(|e| {
-                LoadError::Syntax { document: document_number, message: e.to_string() }
-            })?;
+    pub(super) fn load(&mut self, objects: &[Value]) -> Result<(), LoadError> {
+        for (index, value) in objects.iter().enumerate() {
             if !value.is_null() {
-                rest::load(self, &value).map_err(|message| LoadError::Refused {
-                    document: document_number,
+                rest::load(self, value).map_err(|message| LoadError::Refused {
+                    document: index + 1,
                     object: format!(
                         "{} {}",
                         value.get("kind").and_then(Value::as_str).unwrap_or("no kind"),
-                        crate::object::meta_str(&value, "name"),
+                        crate::object::meta_str(value, "name"),
                     ),
                     message,
                 })?;

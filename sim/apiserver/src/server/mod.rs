@@ -10,6 +10,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use http::{Request, Response};
+use serde_json::Value;
 
 use crate::history::Write;
 use crate::rbac::RightUse;
@@ -121,6 +122,16 @@ impl std::fmt::Debug for Body {
     }
 }
 
+/// The documents of a YAML text; an empty one is null.
+pub fn documents(yaml: &str) -> Result<Vec<Value>, LoadError> {
+    let read = |(index, document)| {
+        serde::Deserialize::deserialize(document).map_err(|e: serde_yaml_ng::Error| {
+            LoadError::Syntax { document: index + 1, message: e.to_string() }
+        })
+    };
+    serde_yaml_ng::Deserializer::from_str(yaml).enumerate().map(read).collect()
+}
+
 /// A bootstrap document was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -200,9 +211,14 @@ impl ApiServer {
 
     /// Creates or updates the objects of a multi-document YAML text as the administrator.
     pub fn load(&self, yaml: &str) -> Result<(), LoadError> {
+        self.load_objects(&documents(yaml)?)
+    }
+
+    /// The same with what [`documents`] read.
+    pub fn load_objects(&self, objects: &[Value]) -> Result<(), LoadError> {
         let (result, wakers) = {
             let mut cluster = self.lock();
-            let result = cluster.load(yaml);
+            let result = cluster.load(objects);
             (result, cluster.take_wakers())
         };
         wakers.into_iter().for_each(Waker::wake);
