@@ -129,9 +129,9 @@ pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 /// seeds each time, and one of two entries shows it half of the time.
 const AGAIN: u32 = 12;
 
-/// Runs a scenario under a seed, on a thread of its own unless this is a [`deep`] one; with `twice`,
-/// a second time on the same thread, and compares all bytes. (A fresh thread gives hash maps the
-/// same seeds again; the same thread does not, so an iteration over one shows.)
+/// Runs a scenario under a seed, on a thread of its own unless this is a [`deep`] one; with
+/// `twice`, a second time on the same thread, and compares all bytes. (A fresh thread gives hash
+/// maps the same seeds again; the same thread does not, so an iteration over one shows.)
 #[must_use]
 pub fn trial(scenario: &Scenario, seed: u64, twice: bool) -> Trial {
     trials(scenario, seed, twice.into())

@@ -6,7 +6,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use rynxs_tests::root;
 
 /// Each package with its folder and the packages of this workspace that it may depend on.
-const ROOMS: [(&str, &str, &[&str]); 9] = [
+const ROOMS: [(&str, &str, &[&str]); 10] = [
     ("rynxs-core", "core", &[]),
     ("rynxs-operator", "operator", &["rynxs-core"]),
     ("rynxs-apiserver", "sim/apiserver", &[]),
@@ -19,6 +19,7 @@ const ROOMS: [(&str, &str, &[&str]); 9] = [
         &["rynxs-core", "rynxs-operator", "rynxs-apiserver", "rynxs-s3", "rynxs-judge"],
     ),
     ("rynxs-chaos", "chaos", &["rynxs-core", "rynxs-judge"]),
+    ("rynxs-agent", "kind/agent", &[]),
     (
         "rynxs-tests",
         "tests",

@@ -8,7 +8,7 @@ const FILE_LINES_MAX: usize = 600;
 const LINE_COLUMNS_MAX: usize = 100;
 /// Of a line of code with a literal in it, which the formatter leaves alone.
 const LITERAL_COLUMNS_MAX: usize = 120;
-const ROOMS: [&str; 5] = ["core/", "operator/", "sim/", "chaos/", "tests/"];
+const ROOMS: [&str; 6] = ["core/", "operator/", "sim/", "chaos/", "tests/", "kind/agent/"];
 
 fn rust_files() -> Vec<std::path::PathBuf> {
     let files: Vec<_> = tracked_files()

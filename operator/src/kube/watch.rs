@@ -161,9 +161,7 @@ fn parse(line: &[u8]) -> Result<WatchEvent, WatchError> {
     let frame: Frame<'_> = serde_json::from_slice(line).map_err(unreadable)?;
     let text = frame.object.get();
     match frame.r#type.as_str() {
-        "ADDED" | "MODIFIED" => {
-            Ok(WatchEvent::Applied(seen::object(text).map_err(unreadable)?))
-        }
+        "ADDED" | "MODIFIED" => Ok(WatchEvent::Applied(seen::object(text).map_err(unreadable)?)),
         "DELETED" => Ok(WatchEvent::Deleted(seen::object(text).map_err(unreadable)?)),
         "BOOKMARK" => {
             let bookmark: BookmarkObject = serde_json::from_str(text).map_err(unreadable)?;

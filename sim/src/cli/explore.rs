@@ -61,8 +61,8 @@ pub(crate) struct Explore {
     /// Longest time for shrinking one failure.
     #[arg(long, default_value = "60s", value_parser = duration)]
     shrink_time: Duration,
-    /// If a run violates one of these invariants among others, as I2,I5, shrink it as a case of that
-    /// one; without it, of the first in their order.
+    /// If a run violates one of these invariants among others, as I2,I5, shrink it as a case of
+    /// that one; without it, of the first in their order.
     #[arg(long, value_delimiter = ',', value_parser = invariant)]
     about: Vec<Invariant>,
     /// What there is more of: mix (the usual), file (logs in files), sessions, rivals (two that may

@@ -210,8 +210,8 @@ pub(super) fn prepare_update(call: &Call<'_>, value: &mut Value, old: &Value) {
         }
         _ => {}
     }
-    // A status endpoint keeps all else as it is stored, and the status was completed before.
-    if call.target.subresource != "status" {
+    // What was sent is complete, and so is what is kept as it is stored; but not the two together.
+    if call.target.subresource == "finalize" {
         complete(call, value);
     }
     defaults::on_update(&info.kind, value, old);

@@ -1,0 +1,1 @@
+"""What `kind/e2e` is made of."""
