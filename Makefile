@@ -1,9 +1,9 @@
 # `make help` lists what is here. Everything is a plain cargo command underneath.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench crds explore frontier chart image ci quick
+.PHONY: help demo test lint fmt bench crds explore frontier chart image kind-up kind-e2e kind-down ci quick
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## the whole system on this machine: three replicas, a killed leader, a fenced zombie
 	cargo run --release --bin rynxs -- demo
@@ -35,6 +35,17 @@ chart: ## the chart's examples, refusals and alerts; a real API server too, if K
 
 image: ## the operator's image, as a tar that needs no registry
 	image/make
+
+kind-up: image ## a kind cluster of three nodes with our images in it
+	kind/image
+	kind/up
+
+kind-e2e: image ## install, break, upgrade and uninstall on that cluster; prints what each fault cost
+	kind/image
+	kind/e2e
+
+kind-down: ## remove the cluster
+	kind/down
 
 quick: ## formatting, clippy and tests
 	.ci/run --quick

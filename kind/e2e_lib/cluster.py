@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -99,7 +100,7 @@ def append_gap(begin, end):
     return max(later - earlier for earlier, later in zip(inside, inside[1:]))
 
 
-def gather(report):
+def gather(report, logs):
     """What a failure leaves behind."""
     folder = pathlib.Path(os.environ["RYNXS_KIND_DIR"]) / f"failure-{int(time.time())}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +109,9 @@ def gather(report):
             (folder / name).write_text(run(*command, check=False, timeout=60))
     for node in run("kind", "get", "nodes", "--name", os.environ["RYNXS_KIND_CLUSTER"], check=False).split():
         run("docker", "unpause", node, check=False)
+    (folder / "steps.json").write_text(json.dumps(report.steps, indent=1))
+    if logs.exists():
+        shutil.copytree(logs, folder / "logs")
     keep("events.txt", "kubectl", "get", "events", "-A", "--sort-by=.lastTimestamp")
     keep("objects.yaml", "kubectl", "get", "agents,sessions,deployments,jobs,pods,leases,pvc", "-A", "-o", "yaml")
     keep("describe.txt", "kubectl", "describe", "pods", "-A")

@@ -75,6 +75,43 @@ class Lease(threading.Thread):
         return found
 
 
+class Logs(threading.Thread):
+    """What every pod of the operator says, also those that are gone by the time of a failure."""
+
+    def __init__(self, folder):
+        super().__init__(daemon=True)
+        self.folder = folder
+        self.stopped = False
+        self.followers = {}
+
+    def run(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        selector = "app.kubernetes.io/name=rynxs,app.kubernetes.io/component=operator"
+        while not self.stopped:
+            try:
+                names = kubectl("get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "name").split()
+            except Wrong:
+                names = []
+            for name in names:
+                follower = self.followers.get(name)
+                if follower is None or follower.poll() is not None:
+                    path = self.folder / f"{name.split('/')[1]}.log"
+                    with path.open("w") as file:
+                        self.followers[name] = subprocess.Popen(
+                            ["kubectl", "logs", "-f", "-n", NAMESPACE, name],
+                            stdout=file, stderr=subprocess.DEVNULL)
+            time.sleep(1)
+
+    def __exit__(self, *_):
+        self.stopped = True
+        for follower in self.followers.values():
+            follower.terminate()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+
 class Edits(threading.Thread):
     """Edits an Agent that runs nothing, a few times a second; remembers what was accepted."""
 

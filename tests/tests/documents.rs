@@ -3,8 +3,8 @@
 
 use rynxs_tests::{root, text_of, tracked_files};
 
-const ROOTS: [&str; 8] =
-    ["core/", "operator/", "sim/", "chaos/", "tests/", "helm/", "docs/", "examples/"];
+const ROOTS: [&str; 9] =
+    ["core/", "operator/", "sim/", "chaos/", "tests/", "helm/", "docs/", "examples/", "kind/"];
 
 /// Code spans of a Markdown text that look like paths of this checkout.
 fn paths_in(text: &str) -> Vec<&str> {

@@ -20,6 +20,7 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, Shared};
@@ -93,10 +94,9 @@ impl Parts {
     async fn prepare(&self) -> Result<Journal, LeaderEnd> {
         let context = &self.context;
         let mut stop = context.stop.clone().fuse();
-        let may_lead = {
-            let (clock, guard) = (context.ports.clock.clone(), context.guard.clone());
-            move || guard.check(clock.now()).is_ok()
-        };
+        let (appending, stopping) = (AtomicBool::new(false), AtomicBool::new(false));
+        let is_valid = || context.guard.check(context.ports.clock.now()).is_ok();
+        let may_lead = || is_valid() && !stopping.load(Ordering::SeqCst);
         let mut taking_over = std::pin::pin!(
             async {
                 let seen = self.survey().await?;
@@ -106,16 +106,26 @@ impl Parts {
                     config: &context.config,
                     identity: &context.identity,
                     seen: &seen,
+                    appending: &appending,
                 };
                 take_over(claim, &context.store, &may_lead).await.map_err(LeaderEnd::from)
             }
             .fuse()
         );
         select_biased! {
-            result = taking_over => result,
-            // An `EpochStarted` may be under way: the Lease is left to run out.
-            () = stop => Err(LeaderEnd::Stopped { settled: false }),
+            result = taking_over => return result,
+            () = stop => {}
         }
+        if appending.load(Ordering::SeqCst) {
+            // What is under way is waited for, and nothing else is begun: a Lease that is given up
+            // after that costs a successor nothing, one that is left to run out a whole lease.
+            stopping.store(true, Ordering::SeqCst);
+            match taking_over.await {
+                Err(LeaderEnd::LeadershipLost) if is_valid() => {}
+                result => return result,
+            }
+        }
+        Err(LeaderEnd::Stopped { settled: true })
     }
 
     /// The first look, again and again until it succeeds: an API server that cannot list now is no

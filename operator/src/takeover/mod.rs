@@ -10,6 +10,7 @@
 mod read;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -96,6 +97,9 @@ pub struct Claim<'a> {
     pub identity: &'a WriterId,
     /// What a consistent list of the cluster, begun before, carries of our numbers.
     pub seen: &'a ClusterStamps,
+    /// Set while an append may be under way: a takeover that is dropped then leaves its successor
+    /// something to settle.
+    pub appending: &'a AtomicBool,
 }
 
 /// Takes the log over. Goes on as long as `may_lead` says so: an unreachable store is asked again,
@@ -309,7 +313,9 @@ impl Driver<'_> {
     async fn append(&self, record: &EncodedRecord) -> Result<TakeoverInput, TakeoverEnd> {
         let seq = record.seq;
         let deadline = self.appender.clock.now() + self.claim.config.append.deadline;
+        self.claim.appending.store(true, Ordering::SeqCst);
         let settled = self.appender.append(record, Some(deadline), RACERS).await;
+        self.claim.appending.store(false, Ordering::SeqCst);
         Ok(TakeoverInput::Appended(match settled {
             Ok(Settled::Committed) => Appended::Committed,
             Ok(Settled::Occupied(_)) => {

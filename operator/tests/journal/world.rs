@@ -1,5 +1,6 @@
 //! The ports, the settings, and a replica that takes over and runs its journal.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -171,6 +172,7 @@ impl World {
             config: &self.config,
             identity: &identity,
             seen: &self.seen,
+            appending: &AtomicBool::new(false),
         };
         take_over(claim, &store, may_lead).await
     }

@@ -1,7 +1,7 @@
 //! Scenarios drawn at random: proptest strategies over the data, so that what they can say is in
 //! one place. Each run has a *swarm*: every fault and every plot is off in most runs, by itself,
-//! because a run in which everything is broken finds only what breaks first (Groce et al., *Swarm
-//! Testing*, ISSTA 2012).
+//! and in a quarter of the usual ones there is no plot at all, because a run in which everything is
+//! broken finds only what breaks first (Groce et al., *Swarm Testing*, ISSTA 2012).
 
 mod faults;
 mod plots;

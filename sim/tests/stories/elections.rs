@@ -1,5 +1,7 @@
 //! Who leads next, how soon, and what the election may cost.
 
+use std::collections::BTreeSet;
+
 use rynxs_judge::Invariant;
 use rynxs_judge::event::Event;
 use rynxs_sim::Scenario;
@@ -98,6 +100,33 @@ fn a_released_lease_is_taken_within_a_round_trip() {
         let (gave, took) = (changes[released].0, changes[released + 1].0);
         assert!(took - gave <= most_ms, "seed {}: {gave} to {took}", seen.seed);
     }
+}
+
+/// A rolling upgrade: who has just won the Lease is asked to stop as well, before its epoch began
+/// or later.
+#[test]
+fn a_leader_that_is_asked_to_stop_while_it_takes_over_gives_the_lease_up() {
+    let mut begun = BTreeSet::new();
+    for after_ms in (150..1_350).step_by(150) {
+        let story = Scenario { latency_ms: (20, 40), ..until(120_000) }
+            .at(0, agent("a", 1))
+            .at(30_000, Do::Stop { who: Who::Leader, back_after_ms: 60_000 })
+            .at(30_000 + after_ms, Do::Stop { who: Who::Leader, back_after_ms: 60_000 })
+            .at(31_500, agent("a", 2));
+        for seen in play(&story, 1..4) {
+            seen.excuses_only(&[]);
+            let epochs = seen.epochs();
+            let (last, _) = epochs.last().expect("somebody led");
+            // A Lease that is left to run out would cost 15 s.
+            assert!(*last < 36_000, "seed {}, {after_ms} ms: {epochs:?}", seen.seed);
+            begun.insert(epochs.len());
+        }
+    }
+    assert_eq!(
+        Vec::from_iter(begun),
+        [2, 3],
+        "some were asked before their epoch began, some later"
+    );
 }
 
 #[test]
