@@ -1,5 +1,6 @@
 """The release on the cluster: its pods, its log, its metrics."""
 
+import base64
 import contextlib
 import json
 import os
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import time
 
-from .tools import ROOT, Wrong, get, kubectl, run, until
+from .tools import ROOT, Wrong, get, items, kubectl, run, until
 from .watch import NAMESPACE
 
 BUCKET = "s3://rynxs-events/events"
@@ -20,8 +21,8 @@ BINARY = ROOT / "target/image/rynxs"
 def pods():
     """The operator's pods that are not on their way out."""
     selector = "app.kubernetes.io/name=rynxs,app.kubernetes.io/component=operator"
-    items = get("pods", "-n", NAMESPACE, "-l", selector)["items"]
-    return [pod for pod in items if not pod["metadata"].get("deletionTimestamp")]
+    found = items("pods", "-n", NAMESPACE, "-l", selector)
+    return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
 
 
 def node_of(pod):
@@ -29,8 +30,8 @@ def node_of(pod):
 
 
 def minio_node():
-    items = get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=minio")["items"]
-    return items[0]["spec"]["nodeName"]
+    found = items("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=minio")
+    return found[0]["spec"]["nodeName"]
 
 
 def pod_of(holder):
@@ -77,7 +78,6 @@ def forwarded(target, port):
 def log(*arguments):
     """What `rynxs log` says of the log in the bucket."""
     keys = get("secret", "rynxs-s3", "-n", NAMESPACE)["data"]
-    import base64
     plain = {name: base64.b64decode(value).decode() for name, value in keys.items()}
     with forwarded("service/rynxs-minio", 9000) as port:
         plain["S3_ENDPOINT"] = f"http://127.0.0.1:{port}"

@@ -53,6 +53,12 @@ def get(*arguments, **more):
     return json.loads(text) if text.strip() else None
 
 
+def items(*arguments, **more):
+    """The objects of a `kubectl get` of several."""
+    found = get(*arguments, **more)
+    return found["items"] if found else []
+
+
 def until(what, look, timeout, every=0.2):
     """Waits until `look` gives something that is true, and gives that."""
     late = time.monotonic() + timeout
