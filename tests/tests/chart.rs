@@ -224,3 +224,32 @@ fn alerts_and_runbooks_name_only_metrics_and_labels_that_are_exported() {
         assert!(rules.contains(&format!("sum by ({by})")) && exported[metric].contains(by));
     }
 }
+
+/// A rule of the roles as the beginning of a row of `docs/RBAC.md`.
+fn row(rule: &Value) -> String {
+    let spans = |field: &str, empty: &str| {
+        let words = rule[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let words =
+            words.map(|word| if word.is_empty() { empty.into() } else { format!("`{word}`") });
+        words.collect::<Vec<String>>().join(", ")
+    };
+    let (groups, resources) = (spans("apiGroups", "core"), spans("resources", ""));
+    format!("| {groups} | {resources} | {} | ", spans("verbs", ""))
+}
+
+#[test]
+fn every_rule_of_the_roles_has_its_reason() {
+    let document = text_of("docs/RBAC.md".as_ref());
+    let mut rules = Vec::new();
+    for part in serde_yaml_ng::Deserializer::from_str(&chart("files/rbac.yaml")) {
+        let object: Value = serde::Deserialize::deserialize(part).expect("the roles are YAML");
+        rules.extend(object["rules"].as_array().into_iter().flatten().map(row));
+    }
+    let reason = |row: &String| document.split_once(row.as_str()).map(|(_, reason)| reason);
+    let without = rules.iter().filter(|row| reason(row).is_none_or(|why| why.starts_with('|')));
+    let without: Vec<_> = without.collect();
+    assert!(without.is_empty(), "rules without a row in docs/RBAC.md: {without:#?}");
+    let rows =
+        document.lines().filter(|line| line.starts_with("| `") || line.starts_with("| core"));
+    assert_eq!(rows.count(), rules.len(), "rows and rules");
+}
