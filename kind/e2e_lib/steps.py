@@ -131,7 +131,7 @@ def others_hold(holder):
 def deleted(report):
     with Lease() as lease, Edits() as edits:
         settled(edits, 3)
-        before, begin = cluster.log("verify"), time.time()
+        before, begin = known(), time.time()
         holder, since = lease.holder(), len(lease.states) - 1
         kubectl("delete", "pod", cluster.pod_of(holder), "-n", NAMESPACE, "--force", "--grace-period=0",
                 timeout=60)
@@ -169,14 +169,21 @@ def told(report, name, begin, before, gaps, limit):
             f"{after['records'] - before['records']} records more, all before are there")
 
 
+def known():
+    """What `rynxs log verify` says of the log, and the events of its last record."""
+    said = cluster.log("verify")
+    seq = str(said["head_seq"])
+    return {**said, "head": cluster.log("show", "--from", seq, "--to", seq)}
+
+
 def kept(before, after):
-    """Every record that was acknowledged before is still there: the old head is in the new chain."""
+    """Every record that was there before still is: the chain is sound, and its old head is what it was."""
     if after["log_id"] != before["log_id"]:
         raise Wrong(f"another log: {after['log_id']} instead of {before['log_id']}")
     seq = before["head_seq"]
     following = cluster.log("show", "--from", str(seq), "--to", str(seq))
-    if not following or after["head_seq"] < seq:
-        raise Wrong(f"record {seq} is gone")
+    if following != before["head"]:
+        raise Wrong(f"record {seq} was {before['head']} and is {following}")
 
 
 def stamps():
@@ -205,7 +212,7 @@ def paused(report):
     node = cluster.node_of(pod)
     with Lease() as lease, Edits() as edits:
         settled(edits, 3)
-        before, begin, since = cluster.log("verify"), time.time(), len(lease.states) - 1
+        before, begin, since = known(), time.time(), len(lease.states) - 1
         run("docker", "pause", node)
         try:
             until("another leader", others_hold(holder), FAILOVER_S + 15, every=0.1)
@@ -229,11 +236,11 @@ def paused(report):
 def upgraded(report):
     with Lease() as lease, Edits() as edits:
         settled(edits, 3)
-        before, begin, since = cluster.log("verify"), time.time(), len(lease.states) - 1
+        before, begin, since = known(), time.time(), len(lease.states) - 1
         helm("upgrade", "--values", "kind/values.yaml", "--set-string", f"podAnnotations.restarted=at-{int(begin)}")
         settled(edits, len(edits.accepted) + 4)
         gaps = lease.gaps(since)
-    return told(report, "rolling upgrade", begin, before, gaps or [("", 0.0)], 2)
+    return told(report, "rolling upgrade", begin, before, gaps, 2)
 
 
 def uninstalled(_):
@@ -324,12 +331,13 @@ def file_store(_):
 
 def empty_dir(_):
     single("ephemeral", "--set", "persistence.enabled=false")
+    uid = get("deployment", "researcher-runtime", "-n", "default")["metadata"]["uid"]
     before, after, took = killed("ephemeral")
     if after["log_id"] == before["log_id"]:
         raise Wrong("the same log after its volume was lost")
-    jobs = get("deployment", "researcher-runtime", "-n", "default")
-    if not jobs:
-        raise Wrong("the Agent's Deployment is gone")
+    runs = get("deployment", "researcher-runtime", "-n", "default")
+    if not runs or runs["metadata"]["uid"] != uid:
+        raise Wrong("the Agent's Deployment was not adopted")
     gone("ephemeral")
     return f"pod killed: another log, which adopted what it found, Ready after {took:.1f} s"
 

@@ -72,6 +72,9 @@ class Lease(threading.Thread):
                 found.append((holder, max(0.0, began - seconds(last["renewTime"]))))
             if holder:
                 last = state
+            elif last:
+                # It was given up: that is the last sign of its holder.
+                last = {**last, "renewTime": state.get("renewTime") or last["renewTime"]}
         return found
 
 
@@ -96,7 +99,7 @@ class Logs(threading.Thread):
                 follower = self.followers.get(name)
                 if follower is None or follower.poll() is not None:
                     path = self.folder / f"{name.split('/')[1]}.log"
-                    with path.open("w") as file:
+                    with path.open("a") as file:
                         self.followers[name] = subprocess.Popen(
                             ["kubectl", "logs", "-f", "-n", NAMESPACE, name],
                             stdout=file, stderr=subprocess.DEVNULL)
